@@ -244,6 +244,10 @@ class Scanner(ABC):
     distribution: ClassVar[str]  # whose version is the tool's; "" for our own
     limits: ClassVar[Limits] = Limits()
 
+    def fits(self, target: Target) -> bool:
+        """Whether this scanner has anything to say about `target`."""
+        return target.kind in self.kinds
+
     @abstractmethod
     def command(self, target: Target) -> Command:
         """Return the call that scans `target`."""

@@ -28,3 +28,25 @@ class BaselineStatus(TextChoices):
     PROPOSED = "proposed"
     ACTIVE = "active"
     RETIRED = "retired"
+
+
+class Refused(ValueError):
+    """What was asked for cannot be done as asked; `field` says what to mend."""
+
+    def __init__(self, field: str, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+        self.status = status
+
+
+class NotFound(LookupError):
+    """There is no such row."""
+
+
+class Conflict(Exception):
+    """The row is in a state that does not allow this."""
+
+
+class Gone(Exception):
+    """The bytes that this needs have been removed."""

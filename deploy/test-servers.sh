@@ -1,0 +1,37 @@
+#!/bin/sh
+# Make sure that PostgreSQL's and Redis's programs are here; install them if we may.
+# The suite starts its own private servers: packages must not start theirs.
+set -eu
+
+missing=
+command -v redis-server > /dev/null || missing="redis-server"
+if ! ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 &&
+    ! command -v postgres > /dev/null; then
+    missing="$missing postgresql"
+fi
+[ -n "$missing" ] || exit 0
+
+advice="the tests need $missing: apt-get install $missing"
+if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    echo "$advice" >&2
+    exit 1
+fi
+echo "installing $missing"
+policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+if [ ! -e "$policy" ]; then
+    # https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy" "$log"' EXIT
+else
+    trap 'rm -f "$log"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # one word per package
+if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } \
+    > "$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    echo "$advice" >&2
+    exit 1
+fi

@@ -1,0 +1,123 @@
+"""Our own rules for MCP documents: what the tools leave out.
+
+The rules run as a program of their own (`scanners.mcp_rules.command`), in the sandbox
+like every tool: they read what a stranger wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scanners.catalogue import lookup
+from scanners.contract import (
+    Command,
+    Completed,
+    Coverage,
+    Location,
+    Report,
+    ReportedFinding,
+    Scanner,
+    ScannerError,
+    Severity,
+    Target,
+    TargetKind,
+)
+from scanners.documents import paths_of
+from scanners.mcp_rules.servers import located_servers
+from scanners.registry import register
+
+PIECES = ("config", "tools", "prompts", "resources", "instructions")
+# The first token of a pointer into the document, and the elements below it.
+LISTS = ("tools", "prompts", "resources")
+
+
+@register
+class SentrascanMcp(Scanner):
+    name = "sentrascan-mcp"
+    kinds = frozenset({TargetKind.MCP})
+    entry_point = "scanners.mcp_rules.command:main"
+    distribution = ""
+
+    def command(self, target: Target) -> Command:
+        document = target.document or {}
+        pieces = {name: document.get(name) for name in PIECES}
+        return Command(
+            arguments=("document.json", "report.json"),
+            files={"document.json": json.dumps(pieces).encode()},
+            outputs=("report.json",),
+        )
+
+    def parse(self, target: Target, completed: Completed) -> Report:
+        document = target.document or {}
+        report = _report(completed)
+        paths = {kind: paths_of(document, kind) for kind in ("servers", *LISTS)}
+        pointers = {
+            f"/config{server.pointer}": path
+            for server, path in zip(
+                located_servers(document), paths["servers"], strict=True
+            )
+        }
+        findings = tuple(_finding(entry, pointers, paths) for entry in report)
+        # Only the text of a configuration is examined whole: what a tool's words mean
+        # to a model is for the other scanners.
+        return Report(findings, Coverage(scanned=frozenset(paths["servers"])))
+
+    def bait(self) -> Mapping[str, Any]:
+        secret = "ghp_" + "aB3dE5fG7hI9" * 3
+        server = {"command": "npx", "env": {"GITHUB_TOKEN": secret}}
+        return {
+            "config": {"mcpServers": {"github": server}},
+            "tools": [],
+            "prompts": [],
+            "resources": [],
+            "instructions": None,
+        }
+
+
+def _report(completed: Completed) -> list[dict[str, Any]]:
+    if completed.exit_code != 0:
+        raise ScannerError(f"sentrascan-mcp ended with exit code {completed.exit_code}")
+    try:
+        return list(json.loads(completed.outputs["report.json"])["findings"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ScannerError("sentrascan-mcp wrote no readable report") from error
+
+
+def _finding(
+    entry: Mapping[str, Any],
+    servers: Mapping[str, str],
+    paths: Mapping[str, list[str]],
+) -> ReportedFinding:
+    location = _location(entry["pointer"], servers, paths)
+    place = location.path or "the configuration"
+    rule = lookup(SentrascanMcp.name, entry["rule"], tool_severity=Severity.HIGH)
+    return ReportedFinding(
+        rule=rule,
+        title=f"{rule.title}: {entry['field']} of {place}",
+        description=f"{entry['kind']} in {entry['field']} of {place}.",
+        location=location,
+        evidence={
+            "path": entry["pointer"],
+            "field": entry["field"],
+            "kind": entry["kind"],
+            "value": entry["masked"],
+        },
+        element=location.path,
+        evidence_key=f"{entry['place']} {entry['digest']}".strip(),
+    )
+
+
+def _location(
+    pointer: str, servers: Mapping[str, str], paths: Mapping[str, list[str]]
+) -> Location:
+    for start, path in servers.items():
+        if pointer == start or pointer.startswith(f"{start}/"):
+            return Location(path=path, server=path.partition("/")[2])
+    kind, _, rest = pointer.removeprefix("/").partition("/")
+    if kind in LISTS:
+        path = paths[kind][int(rest.partition("/")[0])]
+        name = path.partition("/")[2] if kind == "tools" else None
+        return Location(path=path, tool=name)
+    return Location(path="instructions" if kind == "instructions" else "")

@@ -1,0 +1,291 @@
+"""What an MCP client may submit, read into one shape.
+
+Accepted are the pieces of a request body (`config`, `tools`, `prompts`, `resources`,
+`instructions`) and the files that people have: `mcpServers` (Claude, Cursor, Windsurf),
+`servers` and `mcp.servers` (VS Code), a mapping of servers without any frame, the
+answer to `tools/list` and its siblings with or without its JSON-RPC frame, and a bare
+list of tools. Specification of the lists: modelcontextprotocol.io, 2025-06-18.
+
+Nothing is dropped: what has no place in the shape is refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rfc8785
+
+from scanners.contract import Element
+from scanners.mcp_rules.secrets import hide, secret_values
+from scanners.mcp_rules.servers import escape, located_servers, server_maps
+from scanners.strict_json import DocumentError, check, parse
+
+__all__ = [
+    "DocumentError",
+    "canonical",
+    "elements_of",
+    "paths_of",
+    "read_document",
+    "servers_of",
+]
+
+LISTS = ("tools", "prompts", "resources")
+PIECES = ("config", *LISTS, "instructions")
+# Frames of an MCP answer that carry nothing to examine.
+FRAME = frozenset(
+    {"jsonrpc", "id", "_meta", "nextCursor", "protocolVersion", "capabilities"}
+    | {"serverInfo", "resourceTemplates"}
+)
+LAUNCH_KEYS = frozenset({"command", "url", "endpoint", "serverUrl", "httpUrl"})
+
+MAX_ELEMENTS = 20_000
+MAX_NAME = 1_024
+MAX_URI = 8_192
+
+
+def read_document(raw: bytes | Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+    """Return `raw` in the shape of `Target.document`; raise `DocumentError`."""
+    value = parse(raw) if isinstance(raw, bytes) else raw
+    check(value)
+    pieces, places = _pieces_of(value)
+    document: dict[str, Any] = {
+        "config": _config(pieces.get("config"), places.get("config", "/config")),
+        "instructions": _instructions(pieces.get("instructions"), places),
+    }
+    for name in LISTS:
+        place = places.get(name, f"/{name}")
+        document[name] = _elements(pieces.get(name), name, place)
+    _check_count(document)
+    return document
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Return the RFC 8785 form; raise `ValueError` for NaN and huge integers."""
+    return rfc8785.dumps(dict(document))
+
+
+def servers_of(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the configured servers by the name in their path (`servers/<name>`)."""
+    paths = paths_of(document, "servers")
+    names = (path.removeprefix("servers/") for path in paths)
+    servers = (server.value for server in located_servers(document))
+    return dict(zip(names, servers, strict=True))
+
+
+def elements_of(document: Mapping[str, Any]) -> tuple[Element, ...]:
+    """Return one element for each server, tool, prompt and resource, in that order.
+
+    Within one kind they stand as submitted. A nameless one is called by its position,
+    counted from one (`tools/#4`). A secret in a name or URI is masked.
+    """
+    values = secret_values(document)
+    elements = [
+        _element(path, server.value)
+        for server, path in zip(
+            located_servers(document), _paths(document, "servers", values), strict=True
+        )
+    ]
+    for kind in LISTS:
+        paths = _paths(document, kind, values)
+        entries = document.get(kind) or []
+        elements += map(_element, paths, entries)
+    if document.get("instructions"):
+        elements.append(_element("instructions", document["instructions"]))
+    return tuple(elements)
+
+
+def paths_of(document: Mapping[str, Any], kind: str) -> list[str]:
+    """Return the element paths of `servers`, `tools`, `prompts` or `resources`."""
+    return _paths(document, kind, secret_values(document))
+
+
+class _Names:
+    """Gives every name of one kind a path of its own."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    def unique(self, name: str) -> str:
+        path = f"{self._prefix}{name}"
+        # A tool may be called "a#2" by itself: a suffix is tried, not trusted.
+        while path in self._taken:
+            self._counts[name] = self._counts.get(name, 1) + 1
+            path = f"{self._prefix}{name}#{self._counts[name]}"
+        self._taken.add(path)
+        return path
+
+
+def _paths(document: Mapping[str, Any], kind: str, values: frozenset[str]) -> list[str]:
+    names = _Names(f"{kind}/")
+    if kind == "servers":
+        given = [server.name for server in located_servers(document)]
+    else:
+        given = [_name_of(entry, kind) for entry in document.get(kind) or []]
+    return [
+        names.unique(_printable(hide(name, values)) or f"#{position}")
+        for position, name in enumerate(given, start=1)
+    ]
+
+
+def _name_of(entry: Mapping[str, Any], kind: str) -> str:
+    keys = ("uri", "uriTemplate", "name") if kind == "resources" else ("name",)
+    return next((str(entry[key]) for key in keys if entry.get(key)), "")
+
+
+def _printable(name: str) -> str:
+    # PostgreSQL stores no NUL, and a line break in a path would break every listing.
+    return "".join(
+        f"\\x{ord(char):02x}" if ord(char) < 32 or 127 <= ord(char) < 160 else char
+        for char in name.strip()
+    )
+
+
+def _element(path: str, value: Any) -> Element:
+    data = rfc8785.dumps(value)
+    return Element(path, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _pieces_of(value: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the pieces by name, and the pointer of each in what was submitted."""
+    if isinstance(value, list | tuple):
+        return {"tools": value}, {"tools": ""}
+    if not isinstance(value, Mapping):
+        raise DocumentError("", "Expected a JSON object or a list of tools.")
+    place = ""
+    if isinstance(value.get("result"), Mapping) and not _has_pieces(value):
+        value, place = value["result"], "/result"
+    if value.get("nextCursor"):
+        raise DocumentError(
+            f"{place}/nextCursor",
+            "This is one page of a longer list; submit all pages as one list.",
+        )
+    if server_maps(value):
+        return _split(value, place)
+    if _has_pieces(value) or "resourceTemplates" in value:
+        return _take(value, place)
+    if value and all(_is_server(server) for server in value.values()):
+        return {"config": {"mcpServers": value}}, {"config": place}
+    raise DocumentError(
+        place,
+        "Found no MCP servers (mcpServers, servers, mcp.servers), no tools, prompts, "
+        "resources or instructions.",
+    )
+
+
+def _has_pieces(value: Mapping[str, Any]) -> bool:
+    return any(name in value for name in PIECES)
+
+
+def _is_server(value: Any) -> bool:
+    return isinstance(value, Mapping) and not LAUNCH_KEYS.isdisjoint(value)
+
+
+def _split(
+    value: Mapping[str, Any], place: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Take a settings file apart: its lists, and the rest as configuration.
+
+    Settings files of clients use the same words for other things (Gemini's `tools` is
+    an object), so only what has the right type is a piece.
+    """
+    # A body with a configuration inside `config` has no servers of its own.
+    if "config" in value and all(
+        p.startswith("/config") for p, _ in server_maps(value)
+    ):
+        return _take(value, place)
+    pieces: dict[str, Any] = {
+        name: value[name] for name in LISTS if isinstance(value.get(name), list)
+    }
+    if isinstance(value.get("instructions"), str):
+        pieces["instructions"] = value["instructions"]
+    pieces["config"] = {k: v for k, v in value.items() if k not in pieces}
+    places = {name: f"{place}/{name}" for name in pieces}
+    return pieces, {**places, "config": place}
+
+
+def _take(
+    value: Mapping[str, Any], place: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    for key in value:
+        if key not in PIECES and key not in FRAME:
+            raise DocumentError(
+                f"{place}/{escape(key)}", "This field is not known here."
+            )
+    pieces = {name: value[name] for name in PIECES if value.get(name) is not None}
+    templates = value.get("resourceTemplates")
+    if isinstance(templates, list):
+        resources = pieces.get("resources", [])
+        if isinstance(resources, list):
+            pieces["resources"] = [*resources, *templates]
+    elif templates is not None:
+        raise DocumentError(f"{place}/resourceTemplates", "This must be a list.")
+    return pieces, {name: f"{place}/{name}" for name in PIECES}
+
+
+def _config(value: Any, place: str) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise DocumentError(place, "This must be an object.")
+    if not server_maps(value):
+        if value and all(_is_server(server) for server in value.values()):
+            return {"mcpServers": dict(value)}
+        raise DocumentError(
+            place, "Found no servers: expected mcpServers, servers or mcp.servers."
+        )
+    for pointer, servers in server_maps(value):
+        if not isinstance(servers, Mapping):
+            raise DocumentError(f"{place}{pointer}", "This must be an object.")
+        for name, server in servers.items():
+            here = f"{place}{pointer}/{escape(name)}"
+            if not isinstance(server, Mapping):
+                raise DocumentError(here, "This must be an object.")
+            if len(name) > MAX_NAME:
+                raise DocumentError(here, f"Longer than {MAX_NAME} characters.")
+    return dict(value)
+
+
+def _instructions(value: Any, places: Mapping[str, str]) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    raise DocumentError(
+        places.get("instructions", "/instructions"), "This must be text."
+    )
+
+
+def _elements(value: Any, kind: str, place: str) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise DocumentError(place, "This must be a list.")
+    for position, entry in enumerate(value):
+        _check_element(entry, kind, f"{place}/{position}")
+    return [dict(entry) for entry in value]
+
+
+def _check_element(entry: Any, kind: str, place: str) -> None:
+    if not isinstance(entry, Mapping):
+        raise DocumentError(place, "This must be an object.")
+    limits = {"name": MAX_NAME}
+    if kind == "resources":
+        limits |= {"uri": MAX_URI, "uriTemplate": MAX_URI}
+    for key, limit in limits.items():
+        name = entry.get(key)
+        if name is None:
+            continue
+        if not isinstance(name, str):
+            raise DocumentError(f"{place}/{key}", "This must be text.")
+        if len(name) > limit:
+            raise DocumentError(f"{place}/{key}", f"Longer than {limit} characters.")
+
+
+def _check_count(document: Mapping[str, Any]) -> None:
+    for name in LISTS:
+        if len(document[name]) > MAX_ELEMENTS:
+            raise DocumentError(f"/{name}", f"More than {MAX_ELEMENTS} entries.")
+    if len(located_servers(document)) > MAX_ELEMENTS:
+        raise DocumentError("/config", f"More than {MAX_ELEMENTS} servers.")

@@ -1,0 +1,55 @@
+"""The program behind `sentrascan-mcp`: a document in, a list of findings out.
+
+    command.py DOCUMENT REPORT
+
+Standard library only. The report is `{"findings": [{"rule", "kind", "pointer", "place",
+"field", "masked", "digest"}]}`: no value stands in it. `pointer` leads into the
+document, `place` is the same inside the server or element.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from scanners.mcp_rules import secrets
+
+RULES = {
+    "env": "MCP-CONFIG-001",
+    "headers": "MCP-CONFIG-002",
+    "args": "MCP-CONFIG-003",
+    "url": "MCP-CONFIG-004",
+    "field": "MCP-CONFIG-005",
+    "text": "MCP-CONFIG-006",
+}
+# A digest of fewer characters could be guessed back from a word list.
+MIN_DIGESTED = 16
+
+
+def main() -> int:
+    """Examine the document that the command line names; return an exit code."""
+    document_file, report_file = sys.argv[1:]
+    document = json.loads(Path(document_file).read_bytes())
+    findings = [_finding(secret) for secret in secrets.find(document)]
+    Path(report_file).write_text(json.dumps({"findings": findings}), "utf-8")
+    return 0
+
+
+def _finding(secret: secrets.Secret) -> dict[str, Any]:
+    place = secret.pointer
+    if secret.server is not None:
+        place = secret.pointer.partition(f"/{secrets.escape(secret.server)}/")[2]
+    is_long = len(secret.value) >= MIN_DIGESTED
+    digest = hashlib.sha256(secret.value.encode()).hexdigest()
+    return {
+        "rule": RULES[secret.section],
+        "kind": secret.kind,
+        "pointer": secret.pointer,
+        "place": place,
+        "field": secret.field,
+        "masked": secrets.masked(secret.value),
+        "digest": digest[:16] if is_long else "",
+    }

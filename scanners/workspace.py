@@ -1,0 +1,290 @@
+"""Makes the target of a scan a local directory that nothing else can reach.
+
+Sources are stored uploads and paths below the scan roots. Whatever is copied here is
+hashed on the way, so that the digest is that of the very bytes that are scanned.
+Everything in a source is hostile: names, links, archive members.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import rfc8785
+
+from scanners import archives, documents
+from scanners.contract import Element, Skipped, Target, TargetKind
+
+CHUNK = 1 << 20
+MAX_FILES = 20_000
+MAX_NAME_BYTES = 255
+MAX_DEPTH = 32
+
+# Called between chunks; raises to end the work (cancelled, out of time).
+Checkpoint = Callable[[], None]
+
+
+class WorkspaceError(Exception):
+    """The source cannot be had; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Bytes of ours on disk, and the relative name under which they were submitted."""
+
+    name: str
+    path: Path
+
+
+def safe_name(name: str) -> str:
+    """Return `name` as a relative POSIX path; raise `ValueError` if it is none."""
+    if not name or "\x00" in name or "\\" in name:
+        raise ValueError("a file name is a relative path with forward slashes")
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise ValueError("a file name must stay inside the target")
+    if len(path.parts) > MAX_DEPTH:
+        raise ValueError(f"a file name has at most {MAX_DEPTH} levels")
+    for part in path.parts:
+        if len(part.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+            raise ValueError(
+                f"a part of a file name has at most {MAX_NAME_BYTES} bytes"
+            )
+        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in part):
+            raise ValueError("a file name holds no control characters")
+    return str(path)
+
+
+def inside_roots(source: str, roots: Sequence[Path]) -> Path:
+    """Return the real path of `source`; raise `WorkspaceError` if it is not allowed."""
+    path = Path(source)
+    if not path.is_absolute():
+        raise WorkspaceError("a path must be absolute")
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WorkspaceError("this path does not exist or cannot be read") from error
+    if not any(real == root or root in real.parents for root in roots):
+        raise WorkspaceError("this path is not below the scan roots of this server")
+    if not os.access(real, os.R_OK | (os.X_OK if real.is_dir() else 0)):
+        raise WorkspaceError("this path cannot be read")
+    if not (real.is_dir() or real.is_file()):
+        raise WorkspaceError("this path is neither a file nor a directory")
+    return real
+
+
+def from_uploads(
+    files: Sequence[StoredFile],
+    run_dir: Path,
+    *,
+    limits: archives.Limits,
+    checkpoint: Checkpoint,
+) -> Target:
+    """Lay out uploaded files; a single archive is unpacked if it is safe to."""
+    root = _fresh_root(run_dir)
+    if len(files) == 1 and archives.is_archive_name(files[0].name):
+        return _from_archive(files[0], root, limits, checkpoint)
+    elements = []
+    for file in files:
+        with _opened(file.path) as source:
+            elements.append(_copy(source, root, safe_name(file.name), checkpoint))
+    return _model_target(root, elements, is_single=len(files) == 1)
+
+
+def from_path(
+    real: Path, run_dir: Path, *, limits: archives.Limits, checkpoint: Checkpoint
+) -> Target:
+    """Copy an allowed file or directory. Links are never followed: each is a gap."""
+    root = _fresh_root(run_dir)
+    if real.is_file():
+        if archives.is_archive_name(real.name):
+            return _from_archive(StoredFile(real.name, real), root, limits, checkpoint)
+        with _opened(real) as source:
+            element = _copy(source, root, real.name, checkpoint)
+        return _model_target(root, [element], is_single=True)
+    elements: list[Element] = []
+    gaps: list[Skipped] = []
+    for name, found in _walk(real):
+        if isinstance(found, str):
+            gaps.append(Skipped(name, found))
+            continue
+        if len(elements) >= MAX_FILES:
+            os.close(found)
+            raise WorkspaceError(f"the directory has more than {MAX_FILES} files")
+        with os.fdopen(found, "rb") as source:
+            elements.append(_copy(source, root, name, checkpoint))
+    return _model_target(root, elements, is_single=False, gaps=gaps)
+
+
+def from_document(raw: bytes, run_dir: Path) -> Target:
+    """Read an MCP document. Servers whose tools were not listed are gaps."""
+    try:
+        document = documents.read_document(raw)
+        canonical = documents.canonical(document)
+    except ValueError as error:
+        raise WorkspaceError(str(error)) from error
+    servers = documents.servers_of(document)
+    is_listed = len(servers) == 1 and bool(document["tools"])
+    gaps = (
+        ()
+        if is_listed
+        else tuple(
+            Skipped(f"servers/{name}", "it was not started, so its tools are unknown")
+            for name in servers
+        )
+    )
+    return Target(
+        kind=TargetKind.MCP,
+        root=_fresh_root(run_dir),
+        elements=documents.elements_of(document),
+        digest=hashlib.sha256(canonical).hexdigest(),
+        gaps=gaps,
+        document=document,
+    )
+
+
+def _fresh_root(run_dir: Path) -> Path:
+    root = run_dir / "target"
+    root.mkdir(parents=True, mode=0o755)
+    return root
+
+
+def _model_target(
+    root: Path,
+    elements: list[Element],
+    *,
+    is_single: bool,
+    gaps: Sequence[Skipped] = (),
+) -> Target:
+    elements.sort(key=lambda element: element.path)
+    empty = [Skipped(e.path, "it is empty") for e in elements if e.size == 0]
+    listing = [[_text(e.path), e.digest] for e in elements]
+    digest = (
+        elements[0].digest
+        if is_single
+        else hashlib.sha256(rfc8785.dumps(listing)).hexdigest()
+    )
+    return Target(
+        kind=TargetKind.MODEL,
+        root=root,
+        elements=tuple(elements),
+        digest=digest,
+        gaps=(*gaps, *empty),
+    )
+
+
+def _text(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise WorkspaceError(f"{path.name} is gone or cannot be read") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise WorkspaceError(f"{path.name} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _copy(source: BinaryIO, root: Path, name: str, checkpoint: Checkpoint) -> Element:
+    final = root / name
+    final.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    digest, size = hashlib.sha256(), 0
+    try:
+        with final.open("xb") as target:
+            while chunk := source.read(CHUNK):
+                checkpoint()
+                digest.update(chunk)
+                size += len(chunk)
+                target.write(chunk)
+    except FileExistsError as error:
+        raise WorkspaceError(f"two files are called {name}") from error
+    except OSError as error:
+        raise WorkspaceError(f"{name} could not be copied: {error.strerror}") from error
+    final.chmod(0o444)
+    return Element(name, size, digest.hexdigest())
+
+
+def _walk(top: Path) -> Iterator[tuple[str, int | str]]:
+    """Yield (relative name, open descriptor or why not), in order of name.
+
+    Every step is taken relative to an open directory and refuses links, so that a
+    link put in place while we walk leads nowhere.
+    """
+    closed: list[OSError] = []
+    for base, directories, names, descriptor in os.fwalk(
+        top, follow_symlinks=False, onerror=closed.append
+    ):
+        directories.sort()
+        inside = Path(base).relative_to(top)
+        for name in sorted(directories):
+            if stat.S_ISLNK(
+                os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            ):
+                yield str(inside / name), "it is a link, and links are not followed"
+        for name in sorted(names):
+            relative = str(inside / name)
+            try:
+                yield safe_name(relative), _open_at(name, descriptor)
+            except (OSError, ValueError) as error:
+                reason = str(error) if isinstance(error, ValueError) else _why(error)
+                yield relative, reason
+    for error in closed:
+        yield str(Path(error.filename).relative_to(top)), _why(error)
+
+
+def _open_at(name: str, directory: int) -> int:
+    opened = os.open(
+        name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory
+    )
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise ValueError("it is not a regular file")
+    return opened
+
+
+def _why(error: OSError) -> str:
+    # ELOOP is what O_NOFOLLOW answers for a link.
+    if error.errno == 40:
+        return "it is a link, and links are not followed"
+    return f"it cannot be read: {error.strerror}"
+
+
+def _from_archive(
+    file: StoredFile, root: Path, limits: archives.Limits, checkpoint: Checkpoint
+) -> Target:
+    """Unpack one archive; where that is not safe, leave it packed and say why."""
+    with _opened(file.path) as source:
+        try:
+            names = archives.unpack(source, file.name, root, limits, checkpoint)
+        except archives.UnsafeArchive as error:
+            shutil.rmtree(root)
+            root.mkdir(mode=0o755)
+            source.seek(0)
+            name = PurePosixPath(safe_name(file.name)).name
+            element = _copy(source, root, name, checkpoint)
+            gap = Skipped(name, f"the archive was not unpacked: {error}")
+            return _model_target(root, [element], is_single=True, gaps=[gap])
+    elements = [
+        Element(name, (root / name).stat().st_size, _digest_of(root / name, checkpoint))
+        for name in names
+    ]
+    return _model_target(root, elements, is_single=False)
+
+
+def _digest_of(path: Path, checkpoint: Checkpoint) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            checkpoint()
+            digest.update(chunk)
+    return digest.hexdigest()

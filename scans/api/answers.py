@@ -1,0 +1,198 @@
+"""The shapes of answers, declared for the schema; `shapes.py` makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from scanners.contract import Category, TargetKind
+from scans.api.queries import SEVERITIES
+from scans.choices import BaselineStatus, RunStatus, ScanStatus, Verdict
+
+DETECTION = ["available", "missing", "broken"]
+
+
+def _texts() -> serializers.ListField:
+    return serializers.ListField(child=serializers.CharField())
+
+
+class PolicyNameSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    stage = serializers.CharField()
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    total_findings = serializers.IntegerField()
+    critical_count = serializers.IntegerField()
+    high_count = serializers.IntegerField()
+    medium_count = serializers.IntegerField()
+    low_count = serializers.IntegerField()
+    info_count = serializers.IntegerField()
+
+
+class ScanSerializer(CountsSerializer):
+    """One request to look at one target, and the gate's answer."""
+
+    scan_id = serializers.UUIDField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    scan_type = serializers.ChoiceField(TargetKind.choices)
+    target = serializers.CharField()
+    scan_status = serializers.ChoiceField(ScanStatus.choices)
+    verdict = serializers.ChoiceField(Verdict.choices, allow_null=True)
+    passed = serializers.BooleanField(allow_null=True)
+    reasons = _texts()
+    new_findings = serializers.IntegerField()
+    duration_ms = serializers.IntegerField(allow_null=True)
+    progress = ProgressSerializer()
+    policy = PolicyNameSerializer()
+    baseline_id = serializers.UUIDField(allow_null=True)
+    digest = serializers.CharField(allow_null=True)
+    labels = serializers.DictField(child=serializers.CharField())
+    requested_by = serializers.CharField()
+    attempt = serializers.IntegerField()
+
+
+class SkippedSerializer(serializers.Serializer[Any]):
+    path = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class CoverageSerializer(serializers.Serializer[Any]):
+    """What one scanner looked at and what it left out."""
+
+    complete = serializers.BooleanField()
+    files_total = serializers.IntegerField()
+    files_scanned = serializers.IntegerField()
+    files_inert = serializers.IntegerField()
+    bytes_scanned = serializers.IntegerField()
+    skipped = SkippedSerializer(many=True)
+    notes = _texts()
+
+
+class RunSerializer(serializers.Serializer[Any]):
+    """One scanner's turn in one scan."""
+
+    scanner = serializers.CharField()
+    tool_version = serializers.CharField()
+    status = serializers.ChoiceField(RunStatus.choices)
+    sandbox = serializers.CharField()
+    reused_from = serializers.UUIDField(allow_null=True)
+    duration_ms = serializers.IntegerField()
+    findings_count = serializers.IntegerField()
+    coverage = CoverageSerializer()
+    error = serializers.CharField(allow_null=True)
+
+
+class ScanDetailSerializer(ScanSerializer):
+    """A scan with the runs of its scanners."""
+
+    runs = RunSerializer(many=True)
+
+
+class LocationSerializer(serializers.Serializer[Any]):
+    path = serializers.CharField(allow_null=True)
+    member = serializers.CharField(allow_null=True)
+    line = serializers.IntegerField(allow_null=True)
+    byte_offset = serializers.IntegerField(allow_null=True)
+    server = serializers.CharField(allow_null=True)
+    tool = serializers.CharField(allow_null=True)
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    """One weakness at one place, in one scan."""
+
+    finding_id = serializers.UUIDField()
+    scan_id = serializers.UUIDField()
+    scanner = serializers.CharField()
+    rule = serializers.CharField()
+    severity = serializers.ChoiceField(SEVERITIES)
+    category = serializers.ChoiceField(Category.choices)
+    title = serializers.CharField()
+    description = serializers.CharField()
+    location = LocationSerializer()
+    evidence = serializers.DictField()
+    remediation = serializers.CharField()
+    cwe = _texts()
+    owasp_llm = _texts()
+    owasp_mcp = _texts()
+    atlas = _texts()
+    fingerprint = serializers.CharField()
+    is_new = serializers.BooleanField()
+    waived = serializers.BooleanField()
+    waiver_id = serializers.UUIDField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class BaselineSerializer(serializers.Serializer[Any]):
+    """An approved, or proposed, snapshot of a target."""
+
+    baseline_id = serializers.UUIDField()
+    scan_id = serializers.UUIDField(allow_null=True)
+    scan_type = serializers.ChoiceField(TargetKind.choices)
+    target = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    status = serializers.ChoiceField(BaselineStatus.choices)
+    is_active = serializers.BooleanField()
+    digest = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField()
+    approved_at = serializers.DateTimeField(allow_null=True)
+    approved_by = serializers.CharField()
+    retired_at = serializers.DateTimeField(allow_null=True)
+    retired_by = serializers.CharField()
+
+
+class ElementSerializer(serializers.Serializer[Any]):
+    path = serializers.CharField()
+    size = serializers.IntegerField()
+    digest = serializers.CharField()
+
+
+class BaselineDetailSerializer(BaselineSerializer):
+    """A baseline with the elements it holds."""
+
+    elements = ElementSerializer(many=True)
+
+
+class VerdictSerializer(CountsSerializer):
+    """What the latest whole scan of these bytes said."""
+
+    digest = serializers.CharField()
+    scan_id = serializers.UUIDField()
+    scan_type = serializers.ChoiceField(TargetKind.choices)
+    verdict = serializers.ChoiceField(Verdict.choices)
+    passed = serializers.BooleanField()
+    reasons = _texts()
+    policy = PolicyNameSerializer()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField()
+
+
+class ScannerOnWorkerSerializer(serializers.Serializer[Any]):
+    worker = serializers.CharField()
+    sandbox = serializers.CharField()
+    status = serializers.ChoiceField(DETECTION)
+    version = serializers.CharField()
+    reason = serializers.CharField()
+    seen_at = serializers.DateTimeField()
+
+
+class ScannerSerializer(serializers.Serializer[Any]):
+    """Whether a scanner detected its planted sample in every live worker."""
+
+    name = serializers.CharField()
+    kinds = serializers.ListField(child=serializers.ChoiceField(TargetKind.choices))
+    status = serializers.ChoiceField(DETECTION)
+    version = serializers.CharField()
+    reason = serializers.CharField()
+    workers = ScannerOnWorkerSerializer(many=True)

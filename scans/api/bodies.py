@@ -1,0 +1,173 @@
+"""What a client may send, field by field; what is not declared is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from apikeys.api.strict import (
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictSerializer,
+)
+from scanners.contract import TargetKind
+from scans.intake import Submission
+from scans.storage import Received
+
+PIECES = ("config", "tools", "prompts", "resources", "instructions")
+
+
+class AsSent(serializers.Field[Any, Any, Any, Any]):
+    """A part of an MCP document: intake reads it whole and names what is wrong."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ObjectAsSent(AsSent):
+    pass
+
+
+@extend_schema_field({"type": "array", "items": {"type": "object"}})
+class ListAsSent(AsSent):
+    pass
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class TextAsSent(AsSent):
+    pass
+
+
+class StrictChoiceField(serializers.ChoiceField):
+    """One of the texts; a number that prints like one is not."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid_choice", input=data)
+        return super().to_internal_value(data)
+
+
+class LabelsField(serializers.DictField):
+    child = StrictCharField(max_length=200)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        return super().to_internal_value(data)
+
+
+class OptionsSerializer(StrictSerializer):
+    """What both ways to submit share."""
+
+    scan_type = StrictChoiceField(TargetKind.choices)
+    target = StrictCharField(max_length=500, required=False)
+    policy = StrictCharField(max_length=100, default="default")
+    scanners = serializers.ListField(
+        child=StrictCharField(max_length=50),
+        allow_empty=False,
+        max_length=50,
+        required=False,
+        help_text="Only these scanners; what is left out makes a pass impossible.",
+    )
+    timeout_seconds = StrictIntegerField(min_value=1, required=False)
+    labels = LabelsField(required=False)
+    introspect = StrictBooleanField(default=False)
+
+    def options(self, *, traceparent: str) -> dict[str, Any]:
+        """Return what a `Submission` takes besides what is to be scanned."""
+        values = self.validated_data
+        names = values.get("scanners")
+        return {
+            "scan_type": TargetKind(values["scan_type"]),
+            "policy": values["policy"],
+            "scanners": None if names is None else tuple(dict.fromkeys(names)),
+            "timeout_seconds": values.get("timeout_seconds"),
+            "labels": values.get("labels", {}),
+            "introspect": values["introspect"],
+            "traceparent": traceparent,
+        }
+
+
+class SubmissionSerializer(OptionsSerializer):
+    """A scan asked for in JSON: a path, an address, or an MCP document."""
+
+    target = StrictCharField(
+        max_length=500,
+        required=False,
+        help_text="model: a path below the scan roots, or https://, s3://, hf://. "
+        "mcp: the name of what is scanned.",
+    )
+    config = ObjectAsSent(required=False, help_text="An MCP client's configuration.")
+    tools = ListAsSent(required=False, help_text="A server's answer to tools/list.")
+    prompts = ListAsSent(required=False)
+    resources = ListAsSent(required=False)
+    instructions = TextAsSent(required=False)
+    server_url = StrictCharField(max_length=2000, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["scan_type"] == TargetKind.MODEL:
+            mcp = [name for name in (*PIECES, "server_url") if name in attrs]
+            if mcp:
+                raise ValidationError({n: ["Only for scan_type mcp."] for n in mcp})
+            if "target" not in attrs:
+                raise ValidationError({"target": ["This field is required."]})
+        elif not any(name in attrs for name in (*PIECES, "server_url")):
+            one_of = (
+                "Send config, tools, prompts, resources, instructions or server_url."
+            )
+            raise ValidationError({"config": [one_of]})
+        return attrs
+
+    def submission(self, *, traceparent: str) -> Submission:
+        values = self.validated_data
+        options = self.options(traceparent=traceparent)
+        if options["scan_type"] is TargetKind.MODEL:
+            return Submission(source=values["target"], **options)
+        document = {name: values[name] for name in PIECES if name in values}
+        return Submission(
+            target=values.get("target", ""),
+            document=document or None,
+            source=values.get("server_url", ""),
+            **options,
+        )
+
+
+class UploadSerializer(OptionsSerializer):
+    """A scan asked for as a form with files."""
+
+    target = StrictCharField(
+        max_length=500, required=False, help_text="Default: the first file's base name."
+    )
+
+    def submission(self, files: list[Received], *, traceparent: str) -> Submission:
+        return Submission(
+            target=self.validated_data.get("target", ""),
+            files=tuple(files),
+            **self.options(traceparent=traceparent),
+        )
+
+
+class RescanSerializer(StrictSerializer):
+    fresh = StrictBooleanField(default=False, help_text="Ignore stored results.")
+
+
+class NewBaselineSerializer(StrictSerializer):
+    scan_id = serializers.UUIDField()
+    name = StrictCharField(max_length=200)
+    description = StrictCharField(max_length=10_000, allow_blank=True, default="")
+
+    def validate_scan_id(self, value: Any) -> Any:
+        # DRF also takes numbers; an id is a text.
+        if not isinstance(self.initial_data.get("scan_id"), str):
+            raise ValidationError("Must be a valid UUID.")
+        return value

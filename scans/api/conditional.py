@@ -1,0 +1,23 @@
+"""Strong ETags of what does not change any more (RFC 9110, section 13)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.http import parse_etags
+from rest_framework.request import Request
+
+
+def answer(request: Request, data: Any, *, is_final: bool) -> HttpResponse:
+    """Return `data`, or 304 when the client has these very bytes."""
+    body = request.accepted_renderer.render(data)
+    if not is_final:
+        return HttpResponse(body, "application/json")
+    etag = f'"{hashlib.sha256(body).hexdigest()[:40]}"'
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    # If-None-Match compares weakly: a proxy may have marked ours as weak.
+    if known == ["*"] or etag in {tag.removeprefix("W/") for tag in known}:
+        return HttpResponse(status=304, headers={"ETag": etag})
+    return HttpResponse(body, "application/json", headers={"ETag": etag})

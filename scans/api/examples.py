@@ -1,0 +1,89 @@
+"""Words and examples of the schema that would drown the doors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
+
+SUBMIT = (
+    "Answers 202 and the scan, which a worker takes up. With `Prefer: wait=30` the "
+    "answer waits for the verdict, up to 60 seconds, and is then 200; where the server "
+    "has no thread to spare it is 202 at once. As JSON: a path below the scan roots, "
+    "or an MCP document. As a form: one or more files, streamed to disk."
+)
+EVENTS = (
+    "`event: progress` with the scan whenever it changed, then `event: finished` with "
+    "the scan and its runs, or `event: deleted`. Lines beginning with a colon keep the "
+    "connection alive. 503 when too many clients listen: ask for the scan instead."
+)
+PREFER = OpenApiParameter(
+    "Prefer",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="`wait=N`: hold the answer up to N seconds (at most 60).",
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of an earlier answer: 304 when nothing has changed.",
+)
+SUBMISSIONS = [
+    OpenApiExample(
+        "A model on the server",
+        {"scan_type": "model", "target": "/models/a.pkl"},
+        request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "An MCP configuration",
+        {
+            "scan_type": "mcp",
+            "target": "github-server",
+            "config": {
+                "mcpServers": {"github": {"command": "npx", "args": ["gh-mcp"]}}
+            },
+        },
+        request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "A tool list",
+        {
+            "scan_type": "mcp",
+            "target": "adder",
+            "tools": [{"name": "add", "description": "Adds two numbers."}],
+        },
+        request_only=True,
+        media_type="application/json",
+    ),
+]
+# The form as it travels: files, and texts that the server gives their types.
+UPLOAD_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["scan_type", "file"],
+    "properties": {
+        "scan_type": {"type": "string", "enum": ["model", "mcp"]},
+        "file": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "description": "Repeatable; names may be relative paths. A single .zip or "
+            ".tar.gz is unpacked. For mcp one configuration file, also as `config`.",
+        },
+        "target": {
+            "type": "string",
+            "maxLength": 500,
+            "description": "What this is called. Default: the first file's base name.",
+        },
+        "policy": {"type": "string", "maxLength": 100, "default": "default"},
+        "scanners": {
+            "type": "string",
+            "description": "Names with commas between; may also be repeated.",
+        },
+        "timeout_seconds": {"type": "integer", "minimum": 1},
+        "labels": {"type": "string", "description": 'A JSON object: `{"team": "a"}`.'},
+        "introspect": {"type": "boolean", "default": False},
+    },
+}

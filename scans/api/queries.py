@@ -1,0 +1,138 @@
+"""What may stand after the `?` of a list, and which rows it leaves."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import Q, QuerySet
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
+from scanners.contract import Category, Severity, TargetKind
+from scans.choices import BaselineStatus, ScanStatus, Verdict
+
+SEVERITIES = [severity.name.lower() for severity in Severity]
+FLAGS = ["true", "false"]
+
+
+class SearchField(serializers.CharField):
+    """Part of a text. Three characters are what a trigram index can look up."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_length=3, max_length=200, required=False, **options)
+
+
+class Query(StrictSerializer):
+    """One list's parameters; those of the page (`others`) are the paginator's."""
+
+    others: ClassVar[frozenset[str]] = PAGE_PARAMETERS
+
+    @classmethod
+    def read(cls, request: Request) -> dict[str, Any]:
+        """Return the checked values; raise `ValidationError` naming the parameters."""
+        given = request.query_params.lists()
+        if twice := [name for name, values in given if len(values) > 1]:
+            raise ValidationError({name: ["Given more than once."] for name in twice})
+        values = request.query_params.dict()
+        query = cls(data={k: v for k, v in values.items() if k not in cls.others})
+        query.is_valid(raise_exception=True)
+        return query.validated_data
+
+    @classmethod
+    def filter[Rows: QuerySet[Any, Any]](
+        cls, rows: Rows, values: dict[str, Any]
+    ) -> Rows:
+        return rows
+
+
+class ScanQuery(Query):
+    scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
+    scan_status = serializers.ChoiceField(ScanStatus.choices, required=False)
+    verdict = serializers.ChoiceField(Verdict.choices, required=False)
+    passed = serializers.ChoiceField(FLAGS, required=False)
+    target = serializers.CharField(
+        max_length=500, required=False, help_text="The whole name of the target."
+    )
+    q = SearchField(help_text="Part of the target's name, in any case.")
+    severity = serializers.ChoiceField(
+        SEVERITIES,
+        required=False,
+        help_text="Scans with at least one finding of this severity.",
+    )
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+
+    @classmethod
+    def filter[Rows: QuerySet[Any, Any]](
+        cls, rows: Rows, values: dict[str, Any]
+    ) -> Rows:
+        lookups = {
+            "scan_type": "scan_type",
+            "scan_status": "scan_status",
+            "verdict": "verdict",
+            "target": "target",
+            "q": "target__icontains",
+            "created_after": "created_at__gt",
+            "created_before": "created_at__lt",
+        }
+        rows = rows.filter(**_renamed(lookups, values))
+        if flag := values.get("passed"):
+            rows = rows.filter(passed=flag == "true")
+        if severity := values.get("severity"):
+            rows = rows.filter(**{f"{severity}_count__gt": 0})
+        return rows
+
+
+class ScanFindingQuery(Query):
+    severity = serializers.ChoiceField(SEVERITIES, required=False)
+    scanner = serializers.CharField(max_length=50, required=False)
+    category = serializers.ChoiceField(Category.choices, required=False)
+    rule = serializers.CharField(max_length=200, required=False)
+    q = SearchField(help_text="Part of the title or of the rule, in any case.")
+    waived = serializers.ChoiceField(FLAGS, required=False)
+
+    @classmethod
+    def filter[Rows: QuerySet[Any, Any]](
+        cls, rows: Rows, values: dict[str, Any]
+    ) -> Rows:
+        lookups = {
+            "scanner": "scanner",
+            "category": "category",
+            "rule": "rule",
+            "created_after": "created_at__gt",
+        }
+        rows = rows.filter(**_renamed(lookups, values))
+        if name := values.get("severity"):
+            rows = rows.filter(severity=Severity[name.upper()])
+        if part := values.get("q"):
+            rows = rows.filter(Q(title__icontains=part) | Q(rule__icontains=part))
+        # Nothing can waive a finding yet: all of them are unwaived.
+        return rows.none() if values.get("waived") == "true" else rows
+
+
+class FindingQuery(ScanFindingQuery):
+    created_after = serializers.DateTimeField(required=False)
+
+
+class BaselineQuery(Query):
+    scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
+    target = serializers.CharField(max_length=500, required=False)
+    status = serializers.ChoiceField(BaselineStatus.choices, required=False)
+
+    @classmethod
+    def filter[Rows: QuerySet[Any, Any]](
+        cls, rows: Rows, values: dict[str, Any]
+    ) -> Rows:
+        return rows.filter(**values)
+
+
+class VerdictQuery(Query):
+    others = frozenset()
+
+    policy = serializers.CharField(max_length=100, default="default")
+
+
+def _renamed(lookups: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
+    return {lookups[name]: values[name] for name in lookups if name in values}

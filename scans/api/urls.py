@@ -1,0 +1,32 @@
+"""Included below /api/v1/ without a namespace."""
+
+from django.urls import path
+
+from scans.api.views.baselines import (
+    ApproveView,
+    BaselineListView,
+    BaselineView,
+    RetireView,
+)
+from scans.api.views.events import ScanEventsView
+from scans.api.views.findings import FindingListView, FindingView, ScanFindingsView
+from scans.api.views.scanners import ScannerListView
+from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
+from scans.api.views.verdicts import VerdictView
+
+urlpatterns = [
+    path("scans", ScanListView.as_view(), name="scans"),
+    path("scans/<uuid:scan_id>", ScanView.as_view(), name="scan"),
+    path("scans/<uuid:scan_id>/findings", ScanFindingsView.as_view()),
+    path("scans/<uuid:scan_id>/events", ScanEventsView.as_view()),
+    path("scans/<uuid:scan_id>/cancel", CancelView.as_view()),
+    path("scans/<uuid:scan_id>/rescan", RescanView.as_view()),
+    path("findings", FindingListView.as_view(), name="findings"),
+    path("findings/<uuid:finding_id>", FindingView.as_view(), name="finding"),
+    path("baselines", BaselineListView.as_view(), name="baselines"),
+    path("baselines/<uuid:baseline_id>", BaselineView.as_view(), name="baseline"),
+    path("baselines/<uuid:baseline_id>/approve", ApproveView.as_view()),
+    path("baselines/<uuid:baseline_id>/retire", RetireView.as_view()),
+    path("scanners", ScannerListView.as_view(), name="scanners"),
+    path("verdicts/sha256:<str:digest>", VerdictView.as_view(), name="verdict"),
+]

@@ -1,0 +1,113 @@
+"""What a door may ask for a baseline: make, approve, retire, delete."""
+
+from __future__ import annotations
+
+import uuid
+
+from apikeys.audit import Actor
+from django.db import transaction
+from django.http import HttpRequest
+
+from apikeys import audit
+from scans.choices import Conflict, NotFound, ScanStatus
+from scans.models import Baseline, Finding, Scan, Target
+
+
+def create(
+    scan_id: uuid.UUID,
+    *,
+    name: str,
+    description: str = "",
+    actor: Actor,
+    request: HttpRequest | None = None,
+) -> Baseline:
+    """Copy what a completed scan saw; the copy is inactive until approved.
+
+    Raises `NotFound`, or `Conflict` for a scan that is not completed.
+    """
+    with transaction.atomic():
+        scan = Scan.objects.select_related("snapshot").filter(pk=scan_id).first()
+        if scan is None:
+            raise NotFound("There is no such scan")
+        if scan.scan_status != ScanStatus.COMPLETED:
+            raise Conflict("A baseline is made from a completed scan")
+        prints = Finding.objects.filter(scan=scan).order_by("fingerprint")
+        baseline = Baseline.objects.create(
+            scan_type=scan.scan_type,
+            target=scan.target,
+            target_record_id=scan.target_record_id,
+            scan=scan,
+            name=name,
+            description=description,
+            digest=scan.digest,
+            snapshot={
+                "elements": scan.snapshot.elements,
+                "document": scan.snapshot.document,
+                "fingerprints": list(prints.values_list("fingerprint", flat=True)),
+            },
+            created_by=actor.name,
+        )
+        _audit("baseline.create", baseline.pk, actor, request)
+    return baseline
+
+
+def approve(
+    baseline_id: uuid.UUID, *, actor: Actor, request: HttpRequest | None = None
+) -> Baseline:
+    """Put a baseline in force and retire the one before it, both or neither."""
+    with transaction.atomic():
+        baseline = _found(baseline_id)
+        # One approval of a target at a time: the second then sees the first's.
+        Target.objects.select_for_update().get_or_create(
+            scan_type=baseline.scan_type, name=baseline.target
+        )
+        rivals = Baseline.objects.active().of_target(
+            baseline.scan_type, baseline.target
+        )
+        for rival in rivals.defer("snapshot"):
+            Baseline.objects.retire(rival.pk, by=actor.name)
+            _audit("baseline.retire", rival.pk, actor, request)
+        if not Baseline.objects.approve(baseline_id, by=actor.name):
+            raise Conflict(f"The baseline is already {baseline.status}")
+        _audit("baseline.approve", baseline_id, actor, request)
+    return Baseline.objects.get(pk=baseline_id)
+
+
+def retire(
+    baseline_id: uuid.UUID, *, actor: Actor, request: HttpRequest | None = None
+) -> Baseline:
+    """Take an active baseline out of force; raise `Conflict` if it is not active."""
+    with transaction.atomic():
+        baseline = _found(baseline_id)
+        if not Baseline.objects.retire(baseline_id, by=actor.name):
+            raise Conflict(f"The baseline is {baseline.status}, not active")
+        _audit("baseline.retire", baseline_id, actor, request)
+    return Baseline.objects.get(pk=baseline_id)
+
+
+def delete(
+    baseline_id: uuid.UUID, *, actor: Actor, request: HttpRequest | None = None
+) -> None:
+    with transaction.atomic():
+        _found(baseline_id)
+        Baseline.objects.filter(pk=baseline_id).delete()
+        _audit("baseline.delete", baseline_id, actor, request)
+
+
+def _found(baseline_id: uuid.UUID) -> Baseline:
+    baseline = Baseline.objects.filter(pk=baseline_id).defer("snapshot").first()
+    if baseline is None:
+        raise NotFound("There is no such baseline")
+    return baseline
+
+
+def _audit(
+    action: str, baseline_id: uuid.UUID, actor: Actor, request: HttpRequest | None
+) -> None:
+    audit.record(
+        action,
+        actor=actor,
+        object_type="baseline",
+        object_id=str(baseline_id),
+        request=request,
+    )

@@ -1,0 +1,88 @@
+"""Does a scanner really detect? Runs its tool on a planted bad sample."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+
+from scanners import runner
+from scanners.archives import Limits as ArchiveLimits
+from scanners.contract import Scanner, ScannerError, ScannerMissing, Target, TargetKind
+from scanners.install import installed
+from scanners.registry import SCANNERS
+from scanners.workspace import StoredFile, from_document, from_uploads
+from scans.sandboxing import chosen_rung
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Whether a scanner found what was planted: available, missing or broken."""
+
+    scanner: str
+    status: str
+    version: str = ""
+    reason: str = ""
+
+    @property
+    def is_available(self) -> bool:
+        return self.status == "available"
+
+
+def detect_all(stop: threading.Event | None = None) -> list[Detection]:
+    """Try every scanner, side by side; in the order of the registry."""
+    signal = stop or threading.Event()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(lambda name: detect(name, signal), SCANNERS))
+
+
+def detect(name: str, stop: threading.Event) -> Detection:
+    """Run one scanner on its bait. An import that works is no proof."""
+    scanner = SCANNERS[name]
+    version = ""
+    try:
+        tool = installed(name, settings.SCANNERS_DIR)
+        version = tool.version
+        rung = chosen_rung().require()
+        Path(settings.RUN_DIR).mkdir(parents=True, exist_ok=True, mode=0o711)
+        with TemporaryDirectory(prefix="detection-", dir=settings.RUN_DIR) as directory:
+            Path(directory).chmod(0o711)
+            finished = runner.run(
+                scanner,
+                tool,
+                _bait(scanner, Path(directory)),
+                limits=replace(scanner.limits, wall_seconds=SECONDS),
+                rung=rung,
+                run_dir=Path(directory),
+                stop=stop,
+            )
+    except ScannerMissing as error:
+        return Detection(name, "missing", version, str(error))
+    except ScannerError as error:
+        return Detection(name, "broken", version, str(error))
+    if not finished.report.findings:
+        return Detection(name, "broken", version, "it did not find what was planted")
+    return Detection(name, "available", version)
+
+
+def _bait(scanner: Scanner, directory: Path) -> Target:
+    bait: Mapping[str, Any] = scanner.bait()
+    if TargetKind.MCP in scanner.kinds:
+        return from_document(json.dumps(bait).encode(), directory)
+    files = []
+    for index, (name, content) in enumerate(bait.items()):
+        path = directory / f"bait-{index}"
+        path.write_bytes(content)
+        files.append(StoredFile(name, path))
+    return from_uploads(
+        files, directory, limits=ArchiveLimits(), checkpoint=lambda: None
+    )

@@ -1,0 +1,103 @@
+"""`sentrascan worker`: runs scans, or with --housekeeping the timed tasks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+from celery import Celery, current_app
+from celery.beat import Scheduler, Service
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections
+
+from apikeys.management.command import SentraCommand
+from scans.management.presence import Presence, worker_name
+from scans.sandboxing import chosen_rung
+
+logger = logging.getLogger(__name__)
+
+
+class Command(SentraCommand):
+    help = (
+        "Run queued scans. SIGTERM lets running ones finish for a few seconds, then "
+        "gives them back to the queue."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--housekeeping",
+            action="store_true",
+            help="send and run the timed tasks (reaper, retention) instead; one a site",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        logging.config.dictConfig(settings.LOGGING)
+        # What the pool's children inherit must not be an open connection.
+        connections.close_all()
+        if options["housekeeping"]:
+            keep_house()
+        else:
+            run_scans()
+
+
+def run_scans() -> None:
+    rung = chosen_rung()
+    if not rung.is_enough:
+        raise CommandError(
+            "This host can isolate the scanners' tools neither by bubblewrap nor by "
+            f"Landlock (best here: {rung.name}), and SENTRASCAN_SANDBOX=required asks "
+            "for it. SENTRASCAN_SANDBOX=best accepts resource limits alone."
+        )
+    presence = Presence(worker_name())
+    worker_ready.connect(presence.start, weak=False)
+    worker_shutting_down.connect(presence.hurry, weak=False)
+    worker_shutdown.connect(presence.stop, weak=False)
+    concurrency = str(settings.CELERY_WORKER_CONCURRENCY)
+    start_worker("scans@%h", "-Q", "scans", "-P", "prefork", "-c", concurrency)
+
+
+def keep_house() -> None:
+    timer = Timer(current_app._get_current_object())
+    worker_ready.connect(timer.begin, weak=False)
+    worker_shutting_down.connect(timer.end, weak=False)
+    # One task at a time, in this process: they are short, and beat's thread goes on.
+    start_worker("housekeeping@%h", "-Q", "housekeeping", "-P", "solo", "-c", "1")
+
+
+def start_worker(name: str, *options: str) -> None:
+    """Become a Celery worker until a signal ends it."""
+    # Several may run on one host; gossip and mingle have nothing to tell each other.
+    node = name.replace("@", f"-{os.getpid()}@")
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    current_app.worker_main(["-q", "worker", "-n", node, *quiet, *options])
+
+
+class Timer(threading.Thread):
+    """Celery beat as a thread. When it breaks, the process ends and is started anew:
+    an embedded beat process that died would be missed by nobody."""
+
+    def __init__(self, app: Celery) -> None:
+        super().__init__(name="beat", daemon=True)
+        # In memory: intervals of seconds have no history worth a file.
+        self._service = Service(app, max_interval=1, scheduler_cls=Scheduler)
+        self._is_over = False
+
+    def begin(self, **_: Any) -> None:
+        self.start()
+
+    def end(self, **_: Any) -> None:
+        self._is_over = True
+        self._service.stop()
+
+    def run(self) -> None:
+        try:
+            self._service.start()
+        finally:
+            if not self._is_over:
+                logger.critical("The timed tasks ended unasked; so does this process")
+                os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,25 @@
+"""Rows, queries and transitions, one file a noun."""
+
+from scans.models.baselines import Baseline
+from scans.models.policies import Policy
+from scans.models.runs import Finding, ScannerRun
+from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
+from scans.models.targets import Target
+from scans.models.uploads import ScanFile, Upload
+from scans.models.workers import Worker
+
+__all__ = [
+    "FINISHED",
+    "Baseline",
+    "Finding",
+    "Lease",
+    "Policy",
+    "Scan",
+    "ScanDetail",
+    "ScanFile",
+    "ScanSnapshot",
+    "ScannerRun",
+    "Target",
+    "Upload",
+    "Worker",
+]

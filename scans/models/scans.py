@@ -1,0 +1,293 @@
+"""One request to look at one target, and the gate's answer."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.expressions import ExpressionWrapper
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from scanners.contract import TargetKind
+from scans.choices import ScanStatus, Verdict
+from scans.ids import uuid7
+
+FINISHED = (ScanStatus.COMPLETED, ScanStatus.FAILED, ScanStatus.CANCELLED)
+JUDGED = (ScanStatus.COMPLETED, ScanStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one worker to one attempt; a later attempt fences this one out."""
+
+    scan_id: uuid.UUID
+    owner: str
+    attempt: int
+
+
+def _in(seconds: float) -> ExpressionWrapper:
+    # The database's clock: workers on several hosts need not agree about the time.
+    return ExpressionWrapper(
+        Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()
+    )
+
+
+class ScanQuerySet(models.QuerySet["Scan"]):
+    def expired(self) -> Self:
+        """Running scans whose worker has not been heard of for a whole lease."""
+        return self.filter(scan_status=ScanStatus.RUNNING, lease_expires_at__lt=Now())
+
+    def unheard(self, *, seconds: float) -> Self:
+        """Queued scans whose bell was rung so long ago that it may be lost."""
+        return self.filter(scan_status=ScanStatus.QUEUED, rung_at__lt=_in(-seconds))
+
+    def finished(self) -> Self:
+        return self.filter(scan_status__in=FINISHED)
+
+    def judged(self) -> Self:
+        return self.filter(scan_status__in=JUDGED)
+
+    # A scan changes state in the methods below and nowhere else. Each is one
+    # conditional UPDATE: of two workers, or a worker and the reaper, one gets it.
+
+    def claim(self, scan_id: uuid.UUID, *, owner: str, seconds: float) -> Lease | None:
+        """Move queued to running; None when somebody else has it or it is over."""
+        claimed = self.filter(pk=scan_id, scan_status=ScanStatus.QUEUED).update(
+            scan_status=ScanStatus.RUNNING,
+            lease_owner=owner,
+            lease_expires_at=_in(seconds),
+            attempt=F("attempt") + 1,
+            started_at=timezone.now(),
+            progress_stage="fetch",
+            progress_done=0,
+            progress_total=0,
+        )
+        if not claimed:
+            return None
+        row = self.filter(pk=scan_id, lease_owner=owner).values_list("attempt")
+        attempt = row.first()
+        return Lease(scan_id, owner, attempt[0]) if attempt else None
+
+    def held(self, lease: Lease) -> Self:
+        return self.filter(
+            pk=lease.scan_id,
+            scan_status=ScanStatus.RUNNING,
+            lease_owner=lease.owner,
+            attempt=lease.attempt,
+        )
+
+    def renew(self, lease: Lease, *, seconds: float) -> bool:
+        return self.held(lease).update(lease_expires_at=_in(seconds)) == 1
+
+    def report_progress(self, lease: Lease, stage: str, done: int, total: int) -> None:
+        self.held(lease).update(
+            progress_stage=stage, progress_done=done, progress_total=total
+        )
+
+    def finish(self, lease: Lease, status: ScanStatus, **fields: Any) -> bool:
+        """Running to completed or failed; False when fenced, cancelled or deleted."""
+        return (
+            self.held(lease).update(
+                scan_status=status,
+                finished_at=timezone.now(),
+                lease_owner="",
+                lease_expires_at=None,
+                progress_stage="finished",
+                **fields,
+            )
+            == 1
+        )
+
+    def cancel(self, scan_id: uuid.UUID) -> bool:
+        return (
+            self.filter(
+                pk=scan_id, scan_status__in=[ScanStatus.QUEUED, ScanStatus.RUNNING]
+            ).update(
+                scan_status=ScanStatus.CANCELLED,
+                finished_at=timezone.now(),
+                lease_owner="",
+                lease_expires_at=None,
+                progress_stage="cancelled",
+            )
+            == 1
+        )
+
+    def requeue(self, lease: Lease) -> bool:
+        """Give an expired attempt's scan back to the queue."""
+        return (
+            self.held(lease)
+            .expired()
+            .update(
+                scan_status=ScanStatus.QUEUED,
+                lease_owner="",
+                lease_expires_at=None,
+                rung_at=Now(),
+                progress_stage="queued",
+            )
+            == 1
+        )
+
+    def ring(self, scan_id: uuid.UUID) -> bool:
+        """Note that the queue was told of this scan just now."""
+        return (
+            self.filter(pk=scan_id, scan_status=ScanStatus.QUEUED).update(rung_at=Now())
+            == 1
+        )
+
+
+class Scan(models.Model):
+    scan_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    scan_type = models.CharField(max_length=10, choices=TargetKind)
+    target = models.CharField(max_length=500)
+    scan_status = models.CharField(
+        max_length=10, choices=ScanStatus, default=ScanStatus.QUEUED
+    )
+    verdict = models.CharField(max_length=12, choices=Verdict, null=True, blank=True)
+    passed = models.GeneratedField(
+        expression=models.Case(
+            models.When(verdict__isnull=True, then=models.Value(None)),
+            models.When(verdict=Verdict.PASS, then=models.Value(True)),
+            default=models.Value(False),
+            output_field=models.BooleanField(null=True),
+        ),
+        output_field=models.BooleanField(null=True),
+        db_persist=True,
+    )
+    total_findings = models.PositiveIntegerField(default=0)
+    critical_count = models.PositiveIntegerField(default=0)
+    high_count = models.PositiveIntegerField(default=0)
+    medium_count = models.PositiveIntegerField(default=0)
+    low_count = models.PositiveIntegerField(default=0)
+    info_count = models.PositiveIntegerField(default=0)
+    new_findings = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    requested_by = models.CharField(max_length=200, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+    policy_name = models.CharField(max_length=100)
+    policy_version = models.PositiveIntegerField(default=1)
+    policy = models.ForeignKey(
+        "scans.Policy", models.DB_SET_NULL, null=True, related_name="+"
+    )
+    target_record = models.ForeignKey(
+        "scans.Target",
+        models.DB_SET_NULL,
+        null=True,
+        related_name="scans",
+        db_column="target_id",
+        db_index=False,
+    )
+    # The baseline that this scan was compared with.
+    baseline = models.ForeignKey(
+        "scans.Baseline", models.DB_SET_NULL, null=True, related_name="+"
+    )
+    attempt = models.PositiveSmallIntegerField(default=0)
+    lease_owner = models.CharField(max_length=200, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    rung_at = models.DateTimeField(default=timezone.now)
+    progress_stage = models.CharField(max_length=20, default="queued")
+    progress_done = models.PositiveBigIntegerField(default=0)
+    progress_total = models.PositiveBigIntegerField(default=0)
+
+    objects = ScanQuerySet.as_manager()
+
+    class Meta:
+        db_table = "scans"
+        ordering = ["-created_at", "-scan_id"]
+        indexes = [
+            # GET /scans: everything, newest first, by keyset.
+            models.Index(fields=["-created_at", "-scan_id"], name="scans_scan_newest"),
+            # GET /scans?scan_status=...: one status, newest first.
+            models.Index(
+                fields=["scan_status", "-created_at", "-scan_id"],
+                name="scans_scan_status",
+            ),
+            # The history of one target; the previous finished scan of it.
+            models.Index(
+                fields=["target_record", "-created_at"], name="scans_scan_target"
+            ),
+            # GET /verdicts/sha256:...: the latest verdict for these bytes.
+            models.Index(fields=["digest", "-created_at"], name="scans_scan_digest"),
+            # The reaper: what runs without a lease?
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=Q(scan_status=ScanStatus.RUNNING),
+                name="scans_scan_lease",
+            ),
+            # GET /scans?q=... has a trigram index on UPPER(target), to which icontains
+            # compiles; PostgreSQL alone has it: migration 0002.
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scan_type__in=TargetKind.values),
+                name="scans_scan_type_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(scan_status__in=ScanStatus.values),
+                name="scans_scan_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict__isnull=True) | Q(verdict__in=Verdict.values),
+                name="scans_scan_verdict_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict__isnull=False, scan_status__in=JUDGED)
+                | (Q(verdict__isnull=True) & ~Q(scan_status__in=JUDGED)),
+                name="scans_scan_verdict_iff_judged",
+            ),
+            models.CheckConstraint(
+                condition=~Q(scan_status=ScanStatus.FAILED)
+                | Q(verdict=Verdict.INCONCLUSIVE),
+                name="scans_scan_failed_is_inconclusive",
+            ),
+            models.CheckConstraint(
+                condition=~Q(scan_status=ScanStatus.RUNNING)
+                | Q(lease_expires_at__isnull=False),
+                name="scans_scan_running_has_lease",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scan_type} scan of {self.target}"
+
+
+class ScanDetail(models.Model):
+    """What would make `SELECT * FROM scans` unreadable."""
+
+    scan = models.OneToOneField(
+        Scan, models.DB_CASCADE, primary_key=True, related_name="detail"
+    )
+    labels = models.JSONField(default=dict)
+    reasons = models.JSONField(default=list)
+    # How it was asked for: source, scanners, timeout_seconds, introspect.
+    options = models.JSONField(default=dict)
+    traceparent = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        db_table = "scan_details"
+
+    def __str__(self) -> str:
+        return str(self.scan_id)
+
+
+class ScanSnapshot(models.Model):
+    """What was looked at, with secrets masked: the stuff of a later baseline."""
+
+    scan = models.OneToOneField(
+        Scan, models.DB_CASCADE, primary_key=True, related_name="snapshot"
+    )
+    # [{"path", "size", "digest"}]
+    elements = models.JSONField(default=list)
+    document = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "scan_snapshots"
+
+    def __str__(self) -> str:
+        return str(self.scan_id)

@@ -1,0 +1,35 @@
+"""The worker processes that are alive, and what each can do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+LIVE = timedelta(seconds=45)
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def live(self) -> Self:
+        return self.filter(seen_at__gte=timezone.now() - LIVE)
+
+
+class Worker(models.Model):
+    """One worker process: its sandbox, and what each scanner's detection gave there."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+    sandbox = models.CharField(max_length=20, blank=True)
+    # {scanner: {"status": "available|missing|broken", "version", "reason"}}
+    scanners = models.JSONField(default=dict)
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        db_table = "workers"
+
+    def __str__(self) -> str:
+        return self.name

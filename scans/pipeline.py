@@ -1,0 +1,221 @@
+"""The life of one scan in the worker, told from top to bottom."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from django.conf import settings
+
+from scanners import runner
+from scanners.archives import Limits as ArchiveLimits
+from scanners.contract import (
+    Scanner,
+    ScannerError,
+    ScannerTimeout,
+    ScanStopped,
+    Target,
+    TargetKind,
+)
+from scanners.install import installed
+from scanners.registry import scanners_for
+from scanners.workspace import (
+    StoredFile,
+    WorkspaceError,
+    from_document,
+    from_path,
+    from_uploads,
+    inside_roots,
+)
+from scans import coverage, recording, storage
+from scans.choices import RunStatus
+from scans.coverage import Outcome
+from scans.lease import Heartbeat
+from scans.models import Lease, Scan
+from scans.sandboxing import chosen_rung
+
+logger = logging.getLogger(__name__)
+
+NOT_REQUESTED = "it was not requested"
+
+
+def run(scan_id: uuid.UUID, *, owner: str) -> None:
+    """Claim the scan, fetch its target, run its scanners, judge and record, in order.
+
+    Does nothing when the scan is not queued any more: duplicated messages are normal.
+    """
+    lease = Scan.objects.claim(scan_id, owner=owner, seconds=settings.LEASE_SECONDS)
+    if lease is None:
+        logger.info("Scan %s is not queued any more", scan_id)
+        return
+    with Heartbeat(lease) as heartbeat:
+        try:
+            examine(lease, heartbeat.stop)
+        except ScanStopped:
+            logger.info("Scan %s was ended meanwhile; its results are dropped", scan_id)
+        except WorkspaceError as error:
+            recording.fail(lease, f"The target could not be had: {error}")
+        except Exception:  # nobody above can tell the client; the trace goes to the log
+            recording.fail(lease, "SentraScan itself failed; its log says why")
+            raise
+
+
+def examine(lease: Lease, stop: threading.Event) -> None:
+    """Everything between the claim and the verdict."""
+    scan = Scan.objects.select_related("detail", "policy").get(pk=lease.scan_id)
+    options = scan.detail.options
+    seconds = options.get("timeout_seconds") or settings.SCAN_TIMEOUT_SECONDS
+    deadline = time.monotonic() + seconds
+    with run_directory(lease) as directory:
+        target = fetch(scan, directory, stop, deadline)
+        fitting = [s for s in scanners_for(target.kind) if s.fits(target)]
+        chosen, left_out = choose(fitting, options.get("scanners"))
+        Scan.objects.report_progress(lease, "scan", 0, len(chosen))
+        outcomes = run_scanners(lease, chosen, target, directory, stop, deadline)
+        outcomes += left_out
+    if stop.is_set():
+        raise ScanStopped
+    for outcome in outcomes:
+        if outcome.status != RunStatus.COMPLETED:
+            logger.warning(
+                "%s did not complete in scan %s: %s",
+                outcome.scanner,
+                scan.pk,
+                outcome.reason,
+            )
+    recording.record(lease, scan, target, coverage.settle(outcomes))
+
+
+@contextmanager
+def run_directory(lease: Lease) -> Iterator[Path]:
+    """A private directory for one attempt, gone afterwards."""
+    directory = Path(settings.RUN_DIR) / f"{lease.scan_id}.{lease.attempt}"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def fetch(
+    scan: Scan, directory: Path, stop: threading.Event, deadline: float
+) -> Target:
+    """Make the source a local target; raise `WorkspaceError` or `ScanStopped`."""
+
+    def checkpoint() -> None:
+        if stop.is_set():
+            raise ScanStopped
+        if time.monotonic() > deadline:
+            raise WorkspaceError("fetching it took longer than the scan may")
+
+    limits = ArchiveLimits(total_bytes=settings.MAX_UPLOAD_BYTES)
+    files = [
+        StoredFile(file.name, storage.path_of(file.upload.sha256))
+        for file in scan.files.select_related("upload").order_by("name")
+    ]
+    if TargetKind(scan.scan_type) is TargetKind.MCP:
+        if not files:
+            raise WorkspaceError("the submitted document has been removed")
+        try:
+            raw = files[0].path.read_bytes()
+        except OSError as error:
+            raise WorkspaceError("the submitted document is gone") from error
+        return from_document(raw, directory)
+    if source := scan.detail.options.get("source"):
+        real = inside_roots(source, settings.SCAN_ROOTS)
+        return from_path(real, directory, limits=limits, checkpoint=checkpoint)
+    if not files:
+        raise WorkspaceError("the submitted bytes have been removed")
+    return from_uploads(files, directory, limits=limits, checkpoint=checkpoint)
+
+
+def choose(
+    fitting: Sequence[Scanner], names: Sequence[str] | None
+) -> tuple[list[Scanner], list[Outcome]]:
+    """Split into what runs and what the client left out, which is a gap."""
+    if names is None:
+        return list(fitting), []
+    chosen = [scanner for scanner in fitting if scanner.name in names]
+    left_out = [
+        Outcome(scanner.name, RunStatus.SKIPPED, reason=NOT_REQUESTED)
+        for scanner in fitting
+        if scanner.name not in names
+    ]
+    return chosen, left_out
+
+
+def run_scanners(
+    lease: Lease,
+    scanners: Sequence[Scanner],
+    target: Target,
+    directory: Path,
+    stop: threading.Event,
+    deadline: float,
+) -> list[Outcome]:
+    """Run all side by side. One that fails does not stop the others."""
+    if not scanners:
+        return []
+    outcomes: dict[str, Outcome] = {}
+    # Each thread waits for its own child: PDEATHSIG fires when the thread that
+    # started a process ends, so no thread may end before its child does.
+    with ThreadPoolExecutor(max_workers=len(scanners)) as pool:
+        waiting: list[Future[Outcome]] = [
+            pool.submit(run_scanner, scanner, target, directory, stop, deadline)
+            for scanner in scanners
+        ]
+        for done, future in enumerate(as_completed(waiting), start=1):
+            outcome = future.result()
+            outcomes[outcome.scanner] = outcome
+            Scan.objects.report_progress(lease, "scan", done, len(scanners))
+    return [outcomes[scanner.name] for scanner in scanners]
+
+
+def run_scanner(
+    scanner: Scanner,
+    target: Target,
+    directory: Path,
+    stop: threading.Event,
+    deadline: float,
+) -> Outcome:
+    """Give one scanner its turn; an expected failure is an outcome, no exception."""
+    started = time.monotonic()
+    version, rung = "", chosen_rung()
+    try:
+        tool = installed(scanner.name, settings.SCANNERS_DIR)
+        version = tool.version
+        left = deadline - time.monotonic()
+        finished = runner.run(
+            scanner,
+            tool,
+            target,
+            limits=replace(scanner.limits, wall_seconds=max(left, 1.0)),
+            rung=rung.require(),
+            run_dir=directory,
+            stop=stop,
+        )
+    except ScannerError as error:
+        timed_out = isinstance(error, ScannerTimeout)
+        return Outcome(
+            scanner.name,
+            RunStatus.TIMED_OUT if timed_out else RunStatus.FAILED,
+            reason=str(error),
+            tool_version=version,
+            sandbox=rung.name,
+            duration_ms=int((time.monotonic() - started) * 1000),
+        )
+    return Outcome(
+        scanner.name,
+        RunStatus.COMPLETED,
+        report=finished.report,
+        tool_version=version,
+        sandbox=rung.name,
+        duration_ms=finished.duration_ms,
+    )

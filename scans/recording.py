@@ -1,0 +1,255 @@
+"""From what the scanners said to rows: findings, runs, verdict, all or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from django.db import transaction
+from scanners.redaction import mask, mask_value, redact, secrets_of
+
+from scanners.contract import ReportedFinding, Severity, Target
+from scans import coverage, gate
+from scans.choices import RunStatus, ScanStatus, Verdict
+from scans.coverage import Outcome
+from scans.fingerprints import fingerprints
+from scans.models import (
+    Baseline,
+    Finding,
+    Lease,
+    Scan,
+    ScanDetail,
+    ScannerRun,
+    ScanSnapshot,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_FINDINGS = 50_000
+BATCH = 1_000
+TEXT_LIMITS = {"title": 500, "rule": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was there before: the active baseline, and the fingerprints people know."""
+
+    baseline: Baseline | None
+    fingerprints: frozenset[str]
+
+    @property
+    def in_force(self) -> frozenset[str]:
+        return self.fingerprints if self.baseline else frozenset()
+
+
+def record(
+    lease: Lease, scan: Scan, target: Target, outcomes: Sequence[Outcome]
+) -> None:
+    """Judge the scan and write everything in one short transaction."""
+    secrets = secrets_of(target.document) if target.document else frozenset()
+    outcomes = [_redacted(outcome, secrets) for outcome in outcomes]
+    _say_what_is_not_catalogued(outcomes)
+    known = known_before(scan)
+    findings = finding_rows(scan, target, outcomes, known)
+    is_truncated = len(findings) > MAX_FINDINGS
+    gaps = coverage.gap_sentences(target, outcomes)
+    if is_truncated:
+        gaps.append(f"More than {MAX_FINDINGS} findings: the rest was not kept")
+    decision = judge(scan, findings, gaps, outcomes, known)
+    kept = findings[:MAX_FINDINGS]
+    with transaction.atomic():
+        if not Scan.objects.finish(
+            lease,
+            ScanStatus.COMPLETED,
+            verdict=decision.verdict,
+            digest=target.digest,
+            baseline=known.baseline,
+            **_counts(kept),
+        ):
+            logger.info("Scan %s was ended meanwhile; results are dropped", scan.pk)
+            return
+        ScanDetail.objects.filter(pk=scan.pk).update(reasons=list(decision.reasons))
+        ScannerRun.objects.bulk_create(_run_rows(scan, target, outcomes))
+        Finding.objects.bulk_create(kept, batch_size=BATCH)
+        ScanSnapshot.objects.create(
+            scan=scan,
+            elements=[asdict(element) for element in target.elements],
+            document=mask_value(target.document, secrets),
+        )
+    logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, decision.verdict)
+
+
+def fail(lease: Lease, reason: str) -> bool:
+    """End the scan without having looked: inconclusive, with the reason."""
+    with transaction.atomic():
+        if not Scan.objects.finish(
+            lease, ScanStatus.FAILED, verdict=Verdict.INCONCLUSIVE
+        ):
+            return False
+        ScanDetail.objects.filter(pk=lease.scan_id).update(reasons=[reason])
+    logger.warning("Scan %s failed: %s", lease.scan_id, reason)
+    return True
+
+
+def known_before(scan: Scan) -> Known:
+    """Return the active baseline, else what the previous judged scan found."""
+    baseline = Baseline.objects.active().of_target(scan.scan_type, scan.target).first()
+    if baseline is not None:
+        return Known(baseline, frozenset(baseline.snapshot.get("fingerprints", ())))
+    previous = (
+        Scan.objects.judged()
+        .filter(target_record=scan.target_record_id, scan_status=ScanStatus.COMPLETED)
+        .exclude(pk=scan.pk)
+        .order_by("-created_at")
+        .values_list("pk")[:1]
+    )
+    found = Finding.objects.filter(scan__in=previous)
+    return Known(None, frozenset(found.values_list("fingerprint", flat=True)))
+
+
+def finding_rows(
+    scan: Scan, target: Target, outcomes: Sequence[Outcome], known: Known
+) -> list[Finding]:
+    """Return unsaved rows, worst first."""
+    rows = []
+    is_single = len(target.elements) == 1
+    for outcome in outcomes:
+        prints = fingerprints(
+            outcome.scanner, outcome.findings, is_single_file=is_single
+        )
+        rows += [
+            _finding_row(scan, outcome.scanner, finding, identity, known)
+            for finding, identity in zip(outcome.findings, prints, strict=True)
+        ]
+    rows.sort(key=lambda row: -row.severity)
+    return rows
+
+
+def _finding_row(
+    scan: Scan, scanner: str, finding: ReportedFinding, identity: str, known: Known
+) -> Finding:
+    rule = finding.rule
+    return Finding(
+        scan=scan,
+        scanner=scanner,
+        rule=_text(rule.rule)[: TEXT_LIMITS["rule"]],
+        severity=rule.severity,
+        category=rule.category,
+        title=_text(finding.title)[: TEXT_LIMITS["title"]],
+        description=_text(finding.description),
+        location=_json(asdict(finding.location)),
+        evidence=_json(dict(finding.evidence)),
+        remediation=rule.remediation,
+        taxonomy={
+            "cwe": list(rule.cwe),
+            "owasp_llm": list(rule.owasp_llm),
+            "owasp_mcp": list(rule.owasp_mcp),
+            "atlas": list(rule.atlas),
+        },
+        fingerprint=identity,
+        is_new=identity not in known.fingerprints,
+    )
+
+
+def judge(
+    scan: Scan,
+    findings: Sequence[Finding],
+    gaps: Sequence[str],
+    outcomes: Sequence[Outcome],
+    known: Known,
+) -> gate.Decision:
+    document = scan.policy.document if scan.policy else gate.DEFAULT_DOCUMENT
+    evidence = gate.Evidence(
+        findings=[_judged(row, known) for row in findings],
+        gaps=gaps,
+        completed={o.scanner for o in outcomes if o.status == RunStatus.COMPLETED},
+    )
+    return gate.decide(gate.PolicyRules.from_document(document), evidence)
+
+
+def _judged(row: Finding, known: Known) -> gate.JudgedFinding:
+    return gate.JudgedFinding(
+        rule=row.rule,
+        severity=Severity(row.severity),
+        category=row.category,
+        title=row.title,
+        where=_where(row.location),
+        is_known=row.fingerprint in known.in_force,
+    )
+
+
+def _where(location: dict[str, Any]) -> str:
+    path, member = location.get("path") or "", location.get("member")
+    return f"{path}:{member}" if member else path
+
+
+def _run_rows(
+    scan: Scan, target: Target, outcomes: Sequence[Outcome]
+) -> list[ScannerRun]:
+    gaps = coverage.unexamined(target, outcomes)
+    return [
+        ScannerRun(
+            scan=scan,
+            scanner=outcome.scanner,
+            tool_version=outcome.tool_version,
+            status=outcome.status,
+            sandbox=outcome.sandbox,
+            duration_ms=outcome.duration_ms,
+            findings_count=len(outcome.findings),
+            coverage=_json(coverage.document(target, outcome, gaps)),
+            error=_text(outcome.reason),
+        )
+        for outcome in outcomes
+    ]
+
+
+def _counts(findings: Sequence[Finding]) -> dict[str, int]:
+    by_severity = Counter(finding.severity for finding in findings)
+    return {
+        "total_findings": len(findings),
+        "new_findings": sum(finding.is_new for finding in findings),
+        **{f"{s.name.lower()}_count": by_severity[s] for s in Severity},
+    }
+
+
+def _redacted(outcome: Outcome, secrets: frozenset[str]) -> Outcome:
+    return replace(
+        outcome,
+        report=redact(outcome.report, secrets) if outcome.report else None,
+        reason=mask(outcome.reason, secrets),
+    )
+
+
+def _say_what_is_not_catalogued(outcomes: Sequence[Outcome]) -> None:
+    unknown = {
+        finding.rule.rule
+        for outcome in outcomes
+        for finding in outcome.findings
+        if not finding.rule.is_catalogued
+    }
+    for rule in sorted(unknown):
+        logger.warning(
+            "Rule %s is not in the catalogue: the tool's severity holds", rule
+        )
+
+
+def _text(text: str) -> str:
+    # What the tools quote comes from attackers: PostgreSQL takes neither NUL bytes
+    # nor lone surrogates.
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def _json(value: Any) -> Any:
+    match value:
+        case str():
+            return _text(value)
+        case dict():
+            return {_text(str(key)): _json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_json(item) for item in value]
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            return str(value)  # neither NaN nor infinity is JSON
+    return value

@@ -1,0 +1,130 @@
+"""What all of /api/v1 shares: how bodies are read, answers written, failures told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+from rest_framework.exceptions import PermissionDenied, Throttled
+from rest_framework.metadata import BaseMetadata
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from scanners import strict_json
+from sentrascan_project.paging import KeysetPagination
+from sentrascan_project.problems import answer_to, problem
+
+if TYPE_CHECKING:
+    # DRF's views import this module: it is named in their settings.
+    from rest_framework.views import APIView
+
+__all__ = [
+    "KeysetPagination",
+    "NoMetadata",
+    "OrjsonRenderer",
+    "StrictJSONParser",
+    "bad_request",
+    "forbidden",
+    "not_found",
+    "problem_handler",
+    "server_failure",
+]
+
+
+class StrictJSONParser(BaseParser):
+    """JSON that every reader reads alike; raises `strict_json.DocumentError`."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        # One byte more than is taken shows that there is more.
+        raw = stream.read(limit + 1)
+        if len(raw) > limit:
+            raise RequestDataTooBig
+        value = strict_json.parse(raw)
+        strict_json.check(value)
+        return value
+
+
+class OrjsonRenderer(BaseRenderer):
+    """Times in UTC end in `Z` (RFC 3339); UUIDs are texts."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        if data is None:
+            return b""
+        try:
+            return orjson.dumps(data, option=orjson.OPT_UTC_Z)
+        except orjson.JSONEncodeError:
+            # A tool's evidence may hold integers beyond 64 bits or half a surrogate.
+            plain = json.dumps(data, default=_plain)
+            return plain.encode()
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value, option=orjson.OPT_UTC_Z))
+
+
+class NoMetadata(BaseMetadata):
+    """OPTIONS says what is allowed in `Allow`; the schema says the rest."""
+
+    def determine_metadata(self, request: Request, view: APIView) -> dict[str, str]:
+        return {}
+
+
+def problem_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    """DRF's EXCEPTION_HANDLER; what it answers None to becomes a logged 500."""
+    request, view = context["request"], context["view"]
+    if isinstance(exc, PermissionDenied):
+        # DRF counts after permissions: a refused request would count for nothing.
+        try:
+            view.check_throttles(request)
+        except Throttled as throttled:
+            exc = throttled
+    return answer_to(exc, request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400 and its kin: problems below /api/, pages elsewhere."""
+    is_api = request.path.startswith("/api/")
+    return problem(request, 400) if is_api else defaults.bad_request(request, exception)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    is_api = request.path.startswith("/api/")
+    if is_api:
+        return problem(request, 403)
+    return defaults.permission_denied(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    is_api = request.path.startswith("/api/")
+    return (
+        problem(request, 404) if is_api else defaults.page_not_found(request, exception)
+    )
+
+
+def server_failure(request: HttpRequest) -> HttpResponse:
+    is_api = request.path.startswith("/api/")
+    return problem(request, 500) if is_api else defaults.server_error(request)

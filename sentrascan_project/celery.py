@@ -1,0 +1,28 @@
+"""The queue's application. Who works at it: `sentrascan worker`."""
+
+from __future__ import annotations
+
+import logging.config
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
+
+_path = list(sys.path)
+app = Celery("sentrascan")
+# Celery's Django part puts the working directory first: `sentrascan scan .` in a
+# stranger's folder would then import the stranger's modules.
+sys.path[:] = _path
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def log_like_django(**_: Any) -> None:
+    """Keep Celery from installing handlers of its own beside ours."""
+    logging.config.dictConfig(settings.LOGGING)

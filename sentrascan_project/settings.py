@@ -1,0 +1,374 @@
+"""Every setting, once, from the environment; `.env.example` lists the variables."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+env = environ.Env()
+
+
+def secret(name: str) -> str:
+    """Return `name`, or what the file named by `<name>_FILE` holds, or ''."""
+    if path := env.str(f"{name}_FILE", default=""):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
+    return env.str(name, default="")
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret in `path`; make it, readable by its owner alone, if missing.
+
+    The exclusive link makes one of several starting processes the author.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()
+
+
+# --- Where things are
+DATA_DIR = Path(env.str("SENTRASCAN_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+SCANNERS_DIR = Path(
+    env.str("SENTRASCAN_SCANNERS_DIR", default=str(BASE_DIR / "var" / "scanners"))
+).resolve()
+UPLOAD_DIR = DATA_DIR / "uploads"
+RUN_DIR = DATA_DIR / "runs"
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+# --- Who we are to the outside
+SECRET_KEY = secret("SENTRASCAN_SECRET") or kept_secret(DATA_DIR / "secret")
+DEBUG = env.bool("SENTRASCAN_DEBUG", default=False)
+HOST = env.str("SENTRASCAN_HOST", default="127.0.0.1")
+PORT = env.int("SENTRASCAN_PORT", default=8200)
+PUBLIC_URL = env.str("SENTRASCAN_PUBLIC_URL", default="").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if PUBLIC_URL and (_public.scheme not in {"http", "https"} or not _public.hostname):
+    raise ImproperlyConfigured("SENTRASCAN_PUBLIC_URL must be http(s)://host[:port]")
+ALLOWED_HOSTS = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    *env.list("SENTRASCAN_ALLOWED_HOSTS", default=[]),
+    *([_public.hostname] if _public.hostname else []),
+]
+# Addresses or networks of proxies whose X-Forwarded-For is believed.
+TRUSTED_PROXIES = env.list("SENTRASCAN_TRUSTED_PROXIES", default=[])
+IS_HTTPS = _public.scheme == "https"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+# --- Django
+INSTALLED_APPS = [
+    "scans",
+    "apikeys",
+    "scanners",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "sentrascan_project.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "sentrascan_project.urls"
+WSGI_APPLICATION = "sentrascan_project.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+# --- Database: SQLite below DATA_DIR, or what DATABASE_URL says
+DATABASES = {
+    "default": env.db_url_config(
+        secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'sentrascan.sqlite3'}"
+    )
+}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    # Prepared statements pay on the list queries; a connection per request does not.
+    _database["CONN_MAX_AGE"] = 600
+    _database["CONN_HEALTH_CHECKS"] = True
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "server_side_binding": True,
+        "connect_timeout": 5,
+    }
+
+# --- Static files
+STATIC_URL = "/static/"
+STATIC_ROOT = env.str("SENTRASCAN_STATIC_DIR", default=str(DATA_DIR / "static"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if env.bool("SENTRASCAN_COLLECTED_STATIC", default=False)
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not env.bool("SENTRASCAN_COLLECTED_STATIC", default=False)
+
+# --- Browser and session security
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
+    "img-src": [CSP.SELF, "data:"],
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SECURE_SSL_REDIRECT = IS_HTTPS
+# The proxies inside ask over plain http and follow no redirect.
+SECURE_REDIRECT_EXEMPT = [r"^api/v1/health$", r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Without an https address these five ask for what plain http cannot give: a redirect
+# to https (W008), HSTS (W004, W005, W021), secure cookies (W012, W016).
+SILENCED_SYSTEM_CHECKS = (
+    []
+    if IS_HTTPS
+    else [
+        "security.W004",
+        "security.W008",
+        "security.W012",
+        "security.W016",
+    ]
+)
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation"
+        ".UserAttributeSimilarityValidator"
+    },
+]
+
+# --- Limits of what a client may ask
+MAX_UPLOAD_BYTES = env.int("SENTRASCAN_MAX_UPLOAD_BYTES", default=20 << 30)
+MIN_FREE_BYTES = env.int("SENTRASCAN_MIN_FREE_BYTES", default=1 << 30)
+MAX_DOCUMENT_BYTES = 32 << 20  # one MCP document, whole in memory while it is checked
+# A multipart body streams to disk through our own upload handler.
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_DOCUMENT_BYTES
+DATA_UPLOAD_MAX_NUMBER_FILES = 10_000
+SCAN_ROOTS = [
+    Path(root).resolve()
+    for root in env.str("SENTRASCAN_SCAN_ROOTS", default="").split(":")
+    if root
+]
+HAS_REMOTE_TARGETS = env.bool("SENTRASCAN_REMOTE_TARGETS", default=True)
+MCP_INTROSPECTION = env.str("SENTRASCAN_MCP_INTROSPECTION", default="off")
+if MCP_INTROSPECTION not in {"off", "sandboxed"}:
+    raise ImproperlyConfigured("SENTRASCAN_MCP_INTROSPECTION must be off or sandboxed")
+
+# --- Running the tools
+SCAN_TIMEOUT_SECONDS = env.int("SENTRASCAN_SCAN_TIMEOUT_SECONDS", default=600)
+SANDBOX = env.str("SENTRASCAN_SANDBOX", default="required")
+if SANDBOX not in {"required", "best"}:
+    raise ImproperlyConfigured("SENTRASCAN_SANDBOX must be required or best")
+HAS_WARM_HOSTS = env.bool("SENTRASCAN_WARM_HOSTS", default=True)
+
+# --- Queue. The row is the truth, the queue a doorbell: a lost message is rung again.
+LEASE_SECONDS = 20
+HEARTBEAT_SECONDS = 5
+REAPER_SECONDS = 10
+MAX_ATTEMPTS = 3
+_hard_limit = SCAN_TIMEOUT_SECONDS * 4
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://"
+if CELERY_BROKER_URL.startswith("filesystem"):
+    _queue = DATA_DIR / "queue"
+    for _name in ("messages", "control", "processed"):
+        (_queue / _name).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_queue / "messages"),
+        "data_folder_out": str(_queue / "messages"),
+        "control_folder": str(_queue / "control"),
+        "polling_interval": 0.1,
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": _hard_limit + 600,
+        # A killed worker's message comes back in 4 s, not in 102 s.
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": 0.5,
+        "socket_timeout": 5,
+        # Asking once is enough: by default a client would wait 6 s for a dead broker.
+        "max_retries": 0,
+        "connect_retries_timeout": 0.2,
+    }
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = env.int("SENTRASCAN_WORKER_CONCURRENCY", default=2)
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TASK_DEFAULT_QUEUE = "scans"
+# The reaper must not stand in line behind long scans: beat's own process takes it.
+CELERY_TASK_ROUTES = {
+    "scans.tasks.reap": {"queue": "housekeeping"},
+    "scans.tasks.prune": {"queue": "housekeeping"},
+}
+# A client never waits for a broker that is away: the reaper rings again.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BEAT_SCHEDULE = {
+    "reap": {
+        "task": "scans.tasks.reap",
+        "schedule": REAPER_SECONDS,
+        "options": {"expires": REAPER_SECONDS},
+    },
+    "prune": {
+        "task": "scans.tasks.prune",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+
+# --- Cache: rate-limit counters that all replicas share
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CELERY_BROKER_URL,
+        "KEY_PREFIX": "sentrascan",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 1},
+    }
+    if CELERY_BROKER_URL.startswith("redis")
+    else {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": str(DATA_DIR / "cache"),
+    }
+}
+
+# --- REST API
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasRole"],
+    "DEFAULT_THROTTLE_CLASSES": ["sentrascan_project.throttling.KeyRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"key": env.str("SENTRASCAN_RATE_LIMIT", default="600/min")},
+    "DEFAULT_PARSER_CLASSES": ["sentrascan_project.api.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["sentrascan_project.api.OrjsonRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "sentrascan_project.api.KeysetPagination",
+    "DEFAULT_METADATA_CLASS": "sentrascan_project.api.NoMetadata",
+    "URL_FORMAT_OVERRIDE": None,  # ?format= is an unknown parameter like any other
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "sentrascan_project.api.problem_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "TEST_REQUEST_RENDERER_CLASSES": [
+        "rest_framework.renderers.MultiPartRenderer",
+        "rest_framework.renderers.JSONRenderer",
+    ],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SentraScan",
+    "DESCRIPTION": "Security scans of ML models and MCP servers, and their verdicts.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "ScanType": "scanners.contract.TargetKind",
+        "ScanStatus": "scans.choices.ScanStatus",
+        "RunStatus": "scans.choices.RunStatus",
+        "BaselineStatus": "scans.choices.BaselineStatus",
+        "DetectionStatus": "scans.api.answers.DETECTION",
+        "HealthStatus": ["ok", "unavailable"],
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "sentrascan_project.schema.complete",
+    ],
+}
+# Threads of one web process; half of them may be held by clients that wait.
+WEB_THREADS = env.int("SENTRASCAN_WEB_THREADS", default=8)
+AUTH_FAILURES_PER_MINUTE = env.int("SENTRASCAN_AUTH_FAILURES_PER_MINUTE", default=20)
+
+# --- Logs: one JSON object a line
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "sentrascan_project.logs.JsonFormatter"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+    },
+    "root": {
+        "handlers": ["stderr"],
+        "level": env.str("SENTRASCAN_LOG_LEVEL", default="INFO"),
+    },
+}

@@ -1,0 +1,50 @@
+"""gunicorn's settings, read by `sentrascan serve`; GUNICORN_CMD_ARGS goes over them."""
+
+from __future__ import annotations
+
+import logging.config
+import os
+from pathlib import Path
+
+from django.conf import settings
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
+
+
+class JsonLogger(Logger):
+    """gunicorn's own lines in the shape of all others.
+
+    Its usual logger is called `gunicorn.error`: a word that may stand only in lines
+    of that level.
+    """
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        logging.config.dictConfig(settings.LOGGING)
+        self.error_log = logging.getLogger("gunicorn.server")
+        self.error_log.setLevel(self.loglevel)
+
+
+bind = (
+    f"[{settings.HOST}]:{settings.PORT}"
+    if ":" in settings.HOST
+    else (f"{settings.HOST}:{settings.PORT}")
+)
+worker_class = "gthread"
+# Half of the threads may be held by `Prefer: wait` and event streams.
+workers = 2
+threads = 8
+timeout = 60
+# Held requests end with it; an operator waits 10 s for a stop.
+graceful_timeout = 5
+keepalive = 5
+# A worker's sign of life must not wait for a busy disk.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# Requests are not logged: addresses with query strings hold what people searched.
+accesslog = None
+logger_class = JsonLogger
+control_socket_disable = True
+# The application believes X-Forwarded-* from TRUSTED_PROXIES; gunicorn need not.
+forwarded_allow_ips = ""

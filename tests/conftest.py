@@ -1,0 +1,132 @@
+"""What every test stands on: real servers, keys of each role, the installed tools.
+
+`SENTRASCAN_TEST_DB=sqlite` runs on SQLite and the broker on disk, as `make run` does;
+otherwise a PostgreSQL and a Redis server of the session's own are started.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import throwaway_servers
+
+if TYPE_CHECKING:
+    from rest_framework.test import APIClient
+    from scanners.runner import Tool
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+IS_SQLITE = os.environ.get("SENTRASCAN_TEST_DB", "") == "sqlite"
+_until_the_end = ExitStack()
+
+
+def _prepare_environment() -> None:
+    """Say where everything is, before anything reads the settings.
+
+    Runs at import: pytest-django sets Django up before any hook of a conftest.
+    """
+    if not WORKER:
+        for name in [name for name in os.environ if name.startswith("SENTRASCAN_")]:
+            if name not in {"SENTRASCAN_TEST_DB", "SENTRASCAN_SCANNERS_DIR"}:
+                del os.environ[name]
+        servers = _until_the_end.enter_context(throwaway_servers(is_sqlite=IS_SQLITE))
+        os.environ["SENTRASCAN_TEST_DIR"] = str(servers.directory)
+        os.environ["DATABASE_URL"] = servers.database_url
+        os.environ["CELERY_BROKER_URL"] = servers.redis_url
+    # Each process of a parallel run has its data and its Redis database to itself.
+    data = Path(os.environ["SENTRASCAN_TEST_DIR"]) / (WORKER or "main")
+    os.environ["SENTRASCAN_DATA_DIR"] = str(data)
+    if IS_SQLITE:
+        os.environ["DATABASE_URL"] = f"sqlite:///{data / 'sentrascan.sqlite3'}"
+        os.environ.pop("CELERY_BROKER_URL", None)
+    elif WORKER:
+        broker = os.environ["CELERY_BROKER_URL"].rpartition("/")[0]
+        number = int(WORKER.removeprefix("gw")) + 1
+        os.environ["CELERY_BROKER_URL"] = f"{broker}/{number}"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "sentrascan_project.settings"
+
+
+_prepare_environment()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the settings; pytest-django sets Django up next, as they are then."""
+    config.add_cleanup(_until_the_end.close)
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if IS_SQLITE:
+        # A file, since a database in memory has no write-ahead log.
+        database["TEST"] = {"NAME": str(settings.DATA_DIR / "test.sqlite3")}
+
+
+def _client(role: str) -> APIClient:
+    from rest_framework.test import APIClient
+
+    from apikeys.models import ApiKey
+
+    _key, plain = ApiKey.objects.issue(name=f"test-{role}", role=role)
+    client = APIClient()
+    client.credentials(HTTP_X_API_KEY=plain)
+    return client
+
+
+@pytest.fixture
+def api(db: None) -> APIClient:
+    """A client that holds a real admin key."""
+    return _client("admin")
+
+
+@pytest.fixture
+def scanner_api(db: None) -> APIClient:
+    """A client that holds a real key of the role scanner."""
+    return _client("scanner")
+
+
+@pytest.fixture
+def viewer_api(db: None) -> APIClient:
+    """A client that holds a real key of the role viewer."""
+    return _client("viewer")
+
+
+@pytest.fixture
+def anonymous_api() -> APIClient:
+    """A client without any key."""
+    from rest_framework.test import APIClient
+
+    return APIClient()
+
+
+@pytest.fixture(scope="session")
+def tools() -> dict[str, Tool]:
+    """The real tools by name, installed first where they are not."""
+    from django.conf import settings
+
+    from scanners.environments import tool_names
+    from scanners.install import install
+
+    return {name: install(name, settings.SCANNERS_DIR) for name in tool_names()}
+
+
+@pytest.fixture
+def process_environment(transactional_db: None) -> dict[str, str]:
+    """The environment for a process of ours that shares this test's database.
+
+    What it writes is seen by the test and the other way round, since nothing is rolled
+    back: the tables are emptied after the test.
+    """
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    environment = dict(os.environ)
+    if connection.vendor == "sqlite":
+        environment["DATABASE_URL"] = f"sqlite:///{name}"
+    else:
+        server = os.environ["DATABASE_URL"].rpartition("/")[0]
+        environment["DATABASE_URL"] = f"{server}/{name}"
+    return environment

@@ -1,0 +1,55 @@
+"""The limits of the house that no linter knows: `python -m tests.house`.
+
+Standard library only, so that `make lint` needs neither Django nor a database.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+ROOMS = ("apikeys", "benchmarks", "deploy", "scanners", "scans", "sentrascan_project")
+FILE_LINES, FUNCTION_LINES = 400, 40
+NAMELESS = frozenset({"utils", "helpers", "services", "common", "misc", "base"})
+
+
+def python_files(project: Path) -> Iterator[Path]:
+    """Yield every Python file that people write; migrations are made by Django."""
+    yield from project.glob("*.py")
+    for room in (*ROOMS, "tests"):
+        for path in sorted((project / room).rglob("*.py")):
+            if "migrations" not in path.parts and "__pycache__" not in path.parts:
+                yield path
+
+
+def breaches(project: Path = PROJECT) -> list[str]:
+    """Return one line for each file, function or name beyond the limits."""
+    found: list[str] = []
+    for path in python_files(project):
+        place = path.relative_to(project)
+        text = path.read_text(encoding="utf-8")
+        if (lines := len(text.splitlines())) > FILE_LINES:
+            found.append(f"{place}: {lines} lines, at most {FILE_LINES}")
+        # A package called so hides as much as a module does.
+        if NAMELESS & {*place.parts[:-1], place.stem}:
+            found.append(f"{place}: a name that says nothing")
+        found += [f"{place}:{breach}" for breach in _long_functions(ast.parse(text))]
+    return found
+
+
+def _long_functions(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > FUNCTION_LINES:
+                size = f"{lines} lines, at most {FUNCTION_LINES}"
+                yield f"{node.lineno}: {node.name} has {size}"
+
+
+if __name__ == "__main__":
+    for breach in (all_breaches := breaches()):
+        print(breach)  # noqa: T201
+    sys.exit(bool(all_breaches))

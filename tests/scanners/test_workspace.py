@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import rfc8785
+
+from scanners import workspace
+from scanners.archives import Limits
+from scanners.contract import ScanStopped
+from scanners.workspace import StoredFile, WorkspaceError, safe_name
+
+
+def go_on() -> None:
+    return None
+
+
+def stored(tmp_path: Path, name: str, content: bytes) -> StoredFile:
+    path = tmp_path / f"stored-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    path.write_bytes(content)
+    return StoredFile(name, path)
+
+
+def laid_out(tmp_path: Path, *files: StoredFile, limits: Limits | None = None):
+    return workspace.from_uploads(
+        files, tmp_path / "run", limits=limits or Limits(), checkpoint=go_on
+    )
+
+
+def zipped(members: dict[str, bytes], *, links: dict[str, str] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        for name, target in (links or {}).items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o120777 << 16
+            archive.writestr(info, target)
+    return buffer.getvalue()
+
+
+def tarred(*infos: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for info, content in infos:
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_a_single_file_has_the_digest_of_its_bytes(tmp_path):
+    target = laid_out(tmp_path, stored(tmp_path, "m.pkl", b"bytes"))
+    assert target.digest == hashlib.sha256(b"bytes").hexdigest()
+    (element,) = target.elements
+    assert (element.path, element.size, element.digest) == ("m.pkl", 5, target.digest)
+    assert (target.root / "m.pkl").read_bytes() == b"bytes"
+
+
+def test_several_files_have_the_digest_of_their_canonical_list(tmp_path):
+    files = [stored(tmp_path, n, n.encode()) for n in ("b/x.bin", "a.json")]
+    target = laid_out(tmp_path, *files)
+    listing = [
+        [name, hashlib.sha256(name.encode()).hexdigest()]
+        for name in ("a.json", "b/x.bin")
+    ]
+    assert target.digest == hashlib.sha256(rfc8785.dumps(listing)).hexdigest()
+
+
+def test_an_archive_has_the_digest_of_the_folder_that_it_holds(tmp_path):
+    members = {"a.json": b"a.json", "b/x.bin": b"b/x.bin"}
+    archive = laid_out(tmp_path, stored(tmp_path, "m.zip", zipped(members)))
+    files = [stored(tmp_path, name, body) for name, body in members.items()]
+    folder = workspace.from_uploads(
+        files, tmp_path / "run2", limits=Limits(), checkpoint=go_on
+    )
+    assert archive.digest == folder.digest
+    assert [e.path for e in archive.elements] == ["a.json", "b/x.bin"]
+    assert archive.gaps == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/etc/passwd", "a/../../x", "a\x00b", "a\\b", "", ".", "a\nb", "x" * 256]
+    + ["/".join("d" * 40)],  # noqa: RUF005  (a list of nine does not fit a line)
+)
+def test_a_name_that_leads_elsewhere_is_refused(name):
+    with pytest.raises(ValueError, match="name"):
+        safe_name(name)
+
+
+def test_a_name_like_an_option_stays_a_name():
+    assert safe_name("-o/--help") == "-o/--help"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.zip", zipped({"../../etc/evil": b"x"}), "leads outside"),
+        ("t.zip", zipped({"/abs": b"x"}), "leads outside"),
+        ("t.zip", zipped({"a\\b": b"x"}), "leads outside"),
+        ("t.zip", zipped({"a": b"x"}, links={"l": "/etc/passwd"}), "link or a device"),
+        ("t.zip", zipped({"a": b"x", "a/b": b"y"}), "two members"),
+        ("t.zip", b"PK\x03\x04 nonsense", "cannot be read"),
+        ("t.tar.gz", b"\x1f\x8b\x08nonsense", "cannot be read"),
+        ("t.tar", tarred((tarfile.TarInfo("../x"), b"x"), mode="w"), "leads outside"),
+    ],
+)
+def test_an_unsafe_archive_stays_packed_and_is_a_gap(tmp_path, name, content, said):
+    target = laid_out(tmp_path, stored(tmp_path, name, content))
+    (gap,) = target.gaps
+    assert gap.path == name
+    assert said in gap.reason
+    assert [p.name for p in target.root.rglob("*")] == [name]
+    assert (target.root / name).read_bytes() == content
+
+
+def test_links_and_devices_of_a_tar_are_refused(tmp_path):
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+        info = tarfile.TarInfo("odd")
+        info.type, info.linkname = kind, "/etc/passwd"
+        content = tarred((info, b""))
+        run = tmp_path / kind.decode()
+        run.mkdir()
+        target = laid_out(run, stored(run, "t.tar.gz", content))
+        assert "link or a device" in target.gaps[0].reason
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    content = zipped({"zeros": bytes(100 << 20)})
+    target = laid_out(tmp_path, stored(tmp_path, "bomb.zip", content))
+    assert "archive bomb" in target.gaps[0].reason
+    assert sum(p.stat().st_size for p in target.root.rglob("*")) == len(content)
+
+
+def test_too_many_members_and_too_many_bytes_are_refused(tmp_path):
+    content = zipped({f"f{n}": b"0123456789" for n in range(20)})
+    few = laid_out(
+        tmp_path, stored(tmp_path, "m.zip", content), limits=Limits(members=5)
+    )
+    assert "more than 5 members" in few.gaps[0].reason
+    (tmp_path / "2").mkdir()
+    small = laid_out(
+        tmp_path / "2",
+        stored(tmp_path, "m.zip", content),
+        limits=Limits(total_bytes=99),
+    )
+    assert "more than this server accepts" in small.gaps[0].reason
+
+
+def test_an_encrypted_member_is_refused(tmp_path):
+    content = bytearray(zipped({"secret": b"x"}))
+    # The flag of encryption, in the local header and in the central directory.
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    target = laid_out(tmp_path, stored(tmp_path, "m.zip", bytes(content)))
+    assert "is encrypted" in target.gaps[0].reason
+
+
+def test_an_empty_file_is_a_gap(tmp_path):
+    target = laid_out(tmp_path, stored(tmp_path, "m.pkl", b""))
+    assert target.gaps[0].reason == "it is empty"
+
+
+def test_a_checkpoint_ends_the_work(tmp_path):
+    def stop() -> None:
+        raise ScanStopped
+
+    with pytest.raises(ScanStopped):
+        workspace.from_uploads(
+            [stored(tmp_path, "m", b"x")],
+            tmp_path / "run",
+            limits=Limits(),
+            checkpoint=stop,
+        )
+
+
+class TestPaths:
+    def copied(self, tmp_path: Path, path: Path):
+        return workspace.from_path(
+            path, tmp_path / "run", limits=Limits(), checkpoint=go_on
+        )
+
+    def test_a_directory_is_copied_without_its_links(self, tmp_path):
+        model = tmp_path / "model"
+        (model / "deep").mkdir(parents=True)
+        (model / "deep" / "w.bin").write_bytes(b"w")
+        (model / "out").symlink_to("/etc/passwd")
+        (model / "up").symlink_to(tmp_path)
+        os.mkfifo(model / "pipe")
+        target = self.copied(tmp_path, model)
+        assert [e.path for e in target.elements] == ["deep/w.bin"]
+        reasons = {gap.path: gap.reason for gap in target.gaps}
+        assert reasons.keys() == {"out", "up", "pipe"}
+        assert "link" in reasons["out"]
+        assert "link" in reasons["up"]
+        assert "regular file" in reasons["pipe"]
+
+    def test_roots_hold_whatever_the_link_says(self, tmp_path):
+        root, outside = tmp_path / "root", tmp_path / "outside"
+        root.mkdir()
+        outside.mkdir()
+        (outside / "m").write_bytes(b"x")
+        (root / "way").symlink_to(outside)
+        (root / "ok").write_bytes(b"x")
+        roots = [root.resolve()]
+        assert workspace.inside_roots(str(root / "ok"), roots) == root / "ok"
+        for source in (
+            root / "way" / "m",
+            root / ".." / "outside" / "m",
+            root / "missing",
+            Path("relative"),
+            Path("/etc/passwd"),
+        ):
+            with pytest.raises(WorkspaceError):
+                workspace.inside_roots(str(source), roots)
+
+    def test_a_sibling_with_the_roots_name_as_prefix_is_outside(self, tmp_path):
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models-secret").write_bytes(b"x")
+        with pytest.raises(WorkspaceError, match="scan roots"):
+            workspace.inside_roots(
+                str(tmp_path / "models-secret"), [tmp_path / "models"]
+            )

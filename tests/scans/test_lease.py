@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from scans import tasks
+from scans.choices import ScanStatus
+from scans.lease import Heartbeat
+from scans.models import Scan
+from tests.scans.builders import queued_scan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def rung(monkeypatch) -> list[str]:
+    """What the queue was told, in place of a broker."""
+    heard: list[str] = []
+    monkeypatch.setattr(tasks.run_scan, "delay", heard.append)
+    return heard
+
+
+@pytest.fixture
+def scan(rung) -> Scan:
+    scan = queued_scan({"m": b"w"})
+    rung.clear()
+    return scan
+
+
+def lapse(scan: Scan) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    Scan.objects.filter(pk=scan.pk).update(lease_expires_at=past)
+
+
+def test_of_many_claims_exactly_one_wins(scan):
+    won = []
+
+    def claim(n: int) -> None:
+        lease = Scan.objects.claim(scan.pk, owner=f"w{n}", seconds=20)
+        if lease:
+            won.append(lease)
+        connection.close()
+
+    threads = [threading.Thread(target=claim, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert won[0].attempt == 1
+
+
+def test_the_reaper_gives_a_lost_scan_back_and_rings(scan, rung):
+    lease = Scan.objects.claim(scan.pk, owner="dead", seconds=20)
+    tasks.reap()
+    assert rung == []
+    lapse(scan)
+    tasks.reap()
+    scan.refresh_from_db()
+    assert (scan.scan_status, scan.attempt) == (ScanStatus.QUEUED, 1)
+    assert rung == [str(scan.pk)]
+    assert not Scan.objects.renew(lease, seconds=20)
+
+
+def test_a_third_lost_attempt_is_the_last(scan, rung):
+    for _ in range(3):
+        assert Scan.objects.claim(scan.pk, owner="dead", seconds=20)
+        lapse(scan)
+        tasks.reap()
+    scan = Scan.objects.select_related("detail").get(pk=scan.pk)
+    assert (scan.scan_status, scan.verdict) == ("failed", "inconclusive")
+    assert scan.detail.reasons == ["3 attempts were lost with their workers"]
+    assert len(rung) == 2
+
+
+def test_a_scan_that_nobody_heard_of_is_rung_again(scan, rung):
+    tasks.reap()
+    assert rung == []
+    past = timezone.now() - timedelta(minutes=2)
+    Scan.objects.filter(pk=scan.pk).update(rung_at=past)
+    tasks.reap()
+    tasks.reap()
+    assert rung == [str(scan.pk)]
+
+
+def test_a_broker_that_is_away_costs_nothing(scan, monkeypatch, settings):
+    def refuse(scan_id: str) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(tasks.run_scan, "delay", refuse)
+    tasks.ring(scan.pk)
+    scan.refresh_from_db()
+    assert scan.scan_status == ScanStatus.QUEUED
+
+
+def test_a_finished_attempt_cannot_be_finished_again(scan):
+    lease = Scan.objects.claim(scan.pk, owner="me", seconds=20)
+    assert Scan.objects.finish(lease, ScanStatus.COMPLETED, verdict="pass")
+    assert not Scan.objects.finish(lease, ScanStatus.COMPLETED, verdict="fail")
+    assert not Scan.objects.cancel(scan.pk)
+
+
+@pytest.mark.parametrize("loss", ["cancelled", "taken", "deleted"])
+def test_the_heartbeat_notices_that_the_scan_is_no_longer_ours(scan, loss):
+    lease = Scan.objects.claim(scan.pk, owner="me", seconds=20)
+    with Heartbeat(lease) as heartbeat:
+        assert not heartbeat.stop.is_set()
+        if loss == "cancelled":
+            Scan.objects.cancel(scan.pk)
+        elif loss == "taken":
+            Scan.objects.filter(pk=scan.pk).update(attempt=2, lease_owner="other")
+        else:
+            Scan.objects.filter(pk=scan.pk).delete()
+        assert heartbeat.stop.wait(10)
+
+
+def test_the_heartbeat_keeps_the_lease_alive(scan, settings):
+    settings.HEARTBEAT_SECONDS = 0.5
+    lease = Scan.objects.claim(scan.pk, owner="me", seconds=3)
+    with Heartbeat(lease) as heartbeat:
+        time.sleep(4)
+        assert not Scan.objects.expired().exists()
+        assert not heartbeat.stop.is_set()
