@@ -106,11 +106,15 @@ def _rule(rule: Rule, secrets: frozenset[str]) -> Rule:
 
 
 def _location(location: Location, secrets: frozenset[str]) -> Location:
-    texts = ("path", "member", "server", "tool")
-    found = {name: getattr(location, name) for name in texts}
+    def hidden(text: str | None) -> str | None:
+        return text and mask(text, secrets)
+
     return replace(
         location,
-        **{name: text and mask(text, secrets) for name, text in found.items()},
+        path=mask(location.path, secrets),
+        member=hidden(location.member),
+        server=hidden(location.server),
+        tool=hidden(location.tool),
     )
 
 

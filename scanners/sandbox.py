@@ -20,7 +20,6 @@ import signal
 import struct
 import sys
 from enum import StrEnum
-from functools import cache
 
 from scanners import bubblewrap, landlock, syscalls
 
@@ -306,19 +305,23 @@ if len(sys.argv) > 1 and not is_refused(open, sys.argv[1]):
 """
 
 
-@cache
+_answers: list[tuple[Rung | None, dict[Rung, str]]] = []
+
+
 def climb() -> tuple[Rung | None, dict[Rung, str]]:
     """Try the rungs for real, strongest first, once in the life of this process.
 
     Returns the first that holds (None if none does), and why each above it does not.
     """
-    reasons: dict[Rung, str] = {}
-    for rung in Rung:
-        reason = _try(rung)
-        if not reason:
-            return rung, reasons
-        reasons[rung] = reason
-    return None, reasons
+    if not _answers:
+        reasons: dict[Rung, str] = {}
+        for rung in Rung:
+            reason = _try(rung)
+            if not reason:
+                break
+            reasons[rung] = reason
+        _answers.append((None if reason else rung, reasons))
+    return _answers[0]
 
 
 def probe() -> Rung:

@@ -12,8 +12,8 @@ that "no child is left" (ECHILD) proves that nothing is. Each rung of the sandbo
 the tool from signalling it. Standard library only.
 """
 
-# pathlib would cost each start of a tool several milliseconds
-# ruff: noqa: PTH110, PTH116, PTH123, PTH208
+# pathlib and contextlib would cost each start of a tool several milliseconds
+# ruff: noqa: PTH110, PTH116, PTH123, PTH208, SIM105
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ import signal
 import stat
 import sys
 import time
-from contextlib import suppress
 from resource import RUSAGE_CHILDREN, getrusage
 
 from scanners import sandbox
@@ -56,8 +55,10 @@ def main() -> None:
         outcome = run.watch()
     finally:
         run.sweep()
-    with suppress(BrokenPipeError):  # the worker is gone
+    try:
         os.write(1, _result(run, outcome).encode())
+    except BrokenPipeError:
+        pass  # the worker is gone
 
 
 def _result(run: Run, outcome: str) -> str:
@@ -113,8 +114,10 @@ class Run:
         poll = select.poll()
         poll.register(0, select.POLLIN)
         poll.register(self.ready, select.POLLIN)
-        with suppress(OSError):  # before Linux 5.3 the next look notices the end
+        try:
             poll.register(os.pidfd_open(self.child), select.POLLIN)
+        except OSError:
+            pass  # before Linux 5.3: the next look notices the end
         while True:
             wait = _POLL_SECONDS
             if self.job.wall_seconds:

@@ -238,8 +238,8 @@ def _walk(top: Path) -> Iterator[tuple[str, int | str]]:
             except (OSError, ValueError) as error:
                 reason = str(error) if isinstance(error, ValueError) else _why(error)
                 yield relative, reason
-    for error in closed:
-        yield str(Path(error.filename).relative_to(top)), _why(error)
+    for refusal in closed:
+        yield str(Path(refusal.filename).relative_to(top)), _why(refusal)
 
 
 def _open_at(name: str, directory: int) -> int:

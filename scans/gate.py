@@ -104,7 +104,7 @@ def _drift(value: object) -> Mapping[str, str]:
         raise PolicyError("drift: must be an object")
     if unknown := sorted(map(str, value.keys() - set(DRIFT_KINDS))):
         raise PolicyError(f"drift: unknown key: {', '.join(unknown)}")
-    merged = DEFAULT_DOCUMENT["drift"] | dict(value)
+    merged: dict[str, str] = DEFAULT_DOCUMENT["drift"] | dict(value)
     for kind in DRIFT_KINDS:
         _one_of({f"drift.{kind}": merged[kind]}, f"drift.{kind}", DRIFT_ANSWERS)
     return merged

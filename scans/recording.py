@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from scanners.redaction import mask, mask_value, redact, secrets_of
 
-from scanners.contract import ReportedFinding, Severity, Target
+from scanners.contract import Category, ReportedFinding, Severity, Target
 from scans import coverage, gate
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.coverage import Outcome
@@ -174,7 +174,7 @@ def _judged(row: Finding, known: Known) -> gate.JudgedFinding:
     return gate.JudgedFinding(
         rule=row.rule,
         severity=Severity(row.severity),
-        category=row.category,
+        category=Category(row.category),
         title=row.title,
         where=_where(row.location),
         is_known=row.fingerprint in known.in_force,

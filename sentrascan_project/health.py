@@ -55,8 +55,9 @@ class HealthView(APIView):
         if isinstance(exc, DatabaseError | InterfaceError):
             logger.error("The database does not answer: %s", " ".join(str(exc).split()))
             headers = {"Retry-After": str(RETRY_SECONDS)}
-            answer = HttpResponse(UNAVAILABLE, "application/json", 503, headers=headers)
-            return answer  # type: ignore[return-value]
+            return HttpResponse(  # type: ignore[return-value]
+                UNAVAILABLE, "application/json", 503, headers=headers
+            )
         return super().handle_exception(exc)
 
 

@@ -24,6 +24,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 
+from scans.management.web_server import web_command, web_environment
 from sentrascan_project.cli import speak_utf8
 from sentrascan_project.processes import Child, Family
 
@@ -32,6 +33,8 @@ NOT_STARTED = 1
 WRONG_CONFIGURATION = 2
 GIVE_UP_FAILURES = 4
 TICK_SECONDS = 0.1
+# Nothing is old yet, and somebody waits for the first page.
+HOUSEKEEPING_DELAY_SECONDS = 5.0
 
 
 class NotStarted(Exception):
@@ -78,6 +81,7 @@ def set_up() -> None:
 
 def supervise(watch: Watch) -> int:
     """Start everything, run it until asked to stop, leave nothing behind."""
+    os.environ.update(web_environment(settings.BASE_DIR))
     welcome, *served = children(settings.DATA_DIR / "log")
     family = Family([*served, welcome], say)
     try:
@@ -102,15 +106,17 @@ def supervise(watch: Watch) -> int:
 def children(logs: Path) -> list[Child]:
     """Return what runs: first the one that greets and ends, then the services."""
     logs.mkdir(exist_ok=True)
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     return [
         Child("the welcome", [*manage, "welcome"]),
-        Child("web", [*manage, "serve"], logs / "web.log"),
+        Child("web", web_command(), logs / "web.log"),
         Child("worker", [*manage, "worker"], logs / "worker.log"),
         Child(
             "housekeeping",
             [*manage, "worker", "--housekeeping"],
             logs / "housekeeping.log",
+            delay=HOUSEKEEPING_DELAY_SECONDS,
         ),
     ]
 

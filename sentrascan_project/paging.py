@@ -37,8 +37,9 @@ MAX_CURSOR = 400
 class Order:
     """The two columns that a queryset is ordered by, the second being unique."""
 
-    def __init__(self, model: type[Model], columns: Sequence[str]) -> None:
-        if len(columns) != 2 or not all(isinstance(name, str) for name in columns):
+    def __init__(self, model: type[Model], ordering: Sequence[object]) -> None:
+        columns = [name for name in ordering if isinstance(name, str)]
+        if len(columns) != 2 or len(ordering) != 2:
             raise TypeError(f"{model.__name__}: order by a column and a unique one")
         self.columns = tuple(columns)
         self.names = tuple(name.lstrip("-") for name in columns)
@@ -112,7 +113,7 @@ def _is_storable(value: object) -> bool:
 class KeysetPagination(BasePagination):
     """Takes querysets with an explicit order by two columns, of rows or of dicts."""
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]
         self,
         queryset: QuerySet[Any, Any],
         request: Request,

@@ -18,17 +18,17 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from apikeys.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from scanners.strict_json import DocumentError
 from scans.choices import Conflict, Gone, NotFound, Refused
 from scans.storage import InsufficientSpace, TooLarge
 
 logger = logging.getLogger(__name__)
 
+IDEMPOTENCY_KEY = "Idempotency-Key"
 MEDIA_TYPE = "application/problem+json"
 DATABASE_RETRY_SECONDS = 5
 SPACE_RETRY_SECONDS = 60
-# Where the answer to these methods names a field, it means the query: they have no body.
+# They have no body: a field that an answer to them names is of the query.
 BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 type Detail = Mapping[str, Any] | Sequence[Any] | str
@@ -168,9 +168,8 @@ def _leaves(
 
 
 def _sentence(entry: Mapping[str, str]) -> str:
-    where = (
-        entry.get("parameter") or entry.get("header") or entry["pointer"].lstrip("/")
-    )
+    where = next(entry[k] for k in ("parameter", "header", "pointer") if k in entry)
+    where = where.lstrip("/")
     return f"{where}: {entry['detail']}" if where else entry["detail"]
 
 

@@ -36,6 +36,7 @@ class Child:
     name: str
     command: Sequence[str]
     log: Path | None = None
+    delay: float = 0.0
     process: subprocess.Popen[bytes] | None = None
     is_finished: bool = False
     failures: int = 0
@@ -114,7 +115,9 @@ class Family:
         if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise OSError("prctl(PR_SET_CHILD_SUBREAPER)")
         for child in self.children:
-            child.start()
+            child.start_at = time.monotonic() + child.delay
+            if child.is_due:
+                child.start()
 
     def watch(self) -> None:
         """Look at every child once: start the died again, rotate logs, reap."""

@@ -16,7 +16,6 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from apikeys.api.strict import strict_query
@@ -192,7 +191,7 @@ class OpenApiRenderer(BaseRenderer):
 class SchemaView(APIView):
     authentication_classes = []
     permission_classes = []
-    renderer_classes = [*api_settings.DEFAULT_RENDERER_CLASSES, OpenApiRenderer]
+    renderer_classes = [*APIView.renderer_classes, OpenApiRenderer]
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:

@@ -24,7 +24,7 @@ def secret(name: str) -> str:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
-    return env.str(name, default="")
+    return str(env.str(name, default=""))
 
 
 def kept_secret(path: Path) -> str:

@@ -12,10 +12,10 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from apikeys.models import ApiKey
@@ -70,7 +70,7 @@ class KeyRateThrottle(BaseThrottle):
 
 def rate() -> tuple[int, int]:
     """Return requests and seconds; raise `ValueError` when the setting is malformed."""
-    text = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["key"]
+    text = str(api_settings.DEFAULT_THROTTLE_RATES["key"])
     quota, _, period = text.partition("/")
     if period[:1] not in PERIODS or int(quota) < 1:
         raise ValueError(f"SENTRASCAN_RATE_LIMIT: {text!r} is not like 600/min")

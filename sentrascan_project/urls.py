@@ -1,13 +1,13 @@
 """Routes."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from sentrascan_project import schema
 from sentrascan_project.health import HealthView, livez
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("health", HealthView.as_view(), name="health"),
     path("schema", schema.SchemaView.as_view(), name="schema"),
     path("docs", schema.docs, name="docs"),

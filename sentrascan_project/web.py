@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from django.conf import settings
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
+from gunicorn.config import Config  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 
 
-class JsonLogger(Logger):
+class JsonLogger(Logger):  # type: ignore[misc]
     """gunicorn's own lines in the shape of all others.
 
     Its usual logger is called `gunicorn.error`: a word that may stand only in lines
@@ -23,6 +23,8 @@ class JsonLogger(Logger):
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
         logging.config.dictConfig(settings.LOGGING)
+        # Warnings of libraries are lines like all others.
+        logging.captureWarnings(True)
         self.error_log = logging.getLogger("gunicorn.server")
         self.error_log.setLevel(self.loglevel)
 
@@ -36,6 +38,8 @@ worker_class = "gthread"
 # Half of the threads may be held by `Prefer: wait` and event streams.
 workers = 2
 threads = 8
+# Loaded once, then forked: half the time to start, and shared memory.
+preload_app = True
 timeout = 60
 # Held requests end with it; an operator waits 10 s for a stop.
 graceful_timeout = 5

@@ -2,7 +2,7 @@
 # Writes nginx's configuration from the template and the environment, then becomes nginx.
 set -eu
 template=${SENTRASCAN_PROXY_TEMPLATE:-/etc/sentrascan/nginx.conf.template}
-configuration=/tmp/nginx.conf
+configuration=${TMPDIR:-/tmp}/nginx.conf
 
 # A multipart body is larger than the file in it; the application counts the file.
 body=$((${SENTRASCAN_MAX_UPLOAD_BYTES:-21474836480} + 1048576))

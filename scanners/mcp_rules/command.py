@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scanners.mcp_rules import secrets
+from scanners.mcp_rules.servers import escape
 
 RULES = {
     "env": "MCP-CONFIG-001",
@@ -41,7 +42,7 @@ def main() -> int:
 def _finding(secret: secrets.Secret) -> dict[str, Any]:
     place = secret.pointer
     if secret.server is not None:
-        place = secret.pointer.partition(f"/{secrets.escape(secret.server)}/")[2]
+        place = secret.pointer.partition(f"/{escape(secret.server)}/")[2]
     is_long = len(secret.value) >= MIN_DIGESTED
     digest = hashlib.sha256(secret.value.encode()).hexdigest()
     return {

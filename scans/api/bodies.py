@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -61,7 +60,7 @@ class LabelsField(serializers.DictField):
     child = StrictCharField(max_length=200)
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, Mapping):
+        if not isinstance(data, dict):
             self.fail("not_a_dict", input_type=type(data).__name__)
         return super().to_internal_value(data)
 
@@ -122,9 +121,7 @@ class SubmissionSerializer(OptionsSerializer):
             if "target" not in attrs:
                 raise ValidationError({"target": ["This field is required."]})
         elif not any(name in attrs for name in (*PIECES, "server_url")):
-            one_of = (
-                "Send config, tools, prompts, resources, instructions or server_url."
-            )
+            one_of = "Send config, tools, prompts, resources or server_url."
             raise ValidationError({"config": [one_of]})
         return attrs
 

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 def answer(request: Request, data: Any, *, is_final: bool) -> HttpResponse:
     """Return `data`, or 304 when the client has these very bytes."""
-    body = request.accepted_renderer.render(data)
+    body = bytes(request.accepted_renderer.render(data))  # type: ignore[arg-type]
     if not is_final:
         return HttpResponse(body, "application/json")
     etag = f'"{hashlib.sha256(body).hexdigest()[:40]}"'

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -112,7 +112,7 @@ class EventStream:
                 self._has_slot = False
                 slots().release()
 
-    def _run(self) -> Iterator[bytes]:
+    def _run(self) -> Generator[bytes]:
         yield b"retry: 2000\n\n"
         started = spoken = time.monotonic()
         last: Row | None = None

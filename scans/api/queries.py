@@ -13,6 +13,9 @@ from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
 from scanners.contract import Category, Severity, TargetKind
 from scans.choices import BaselineStatus, ScanStatus, Verdict
 
+type Rows = QuerySet[Any, Any]
+type Values = dict[str, Any]
+
 SEVERITIES = [severity.name.lower() for severity in Severity]
 FLAGS = ["true", "false"]
 
@@ -30,7 +33,7 @@ class Query(StrictSerializer):
     others: ClassVar[frozenset[str]] = PAGE_PARAMETERS
 
     @classmethod
-    def read(cls, request: Request) -> dict[str, Any]:
+    def read(cls, request: Request) -> Values:
         """Return the checked values; raise `ValidationError` naming the parameters."""
         given = request.query_params.lists()
         if twice := [name for name, values in given if len(values) > 1]:
@@ -38,12 +41,11 @@ class Query(StrictSerializer):
         values = request.query_params.dict()
         query = cls(data={k: v for k, v in values.items() if k not in cls.others})
         query.is_valid(raise_exception=True)
-        return query.validated_data
+        checked: Values = query.validated_data
+        return checked
 
     @classmethod
-    def filter[Rows: QuerySet[Any, Any]](
-        cls, rows: Rows, values: dict[str, Any]
-    ) -> Rows:
+    def filter(cls, rows: Rows, values: Values) -> Rows:
         return rows
 
 
@@ -65,9 +67,7 @@ class ScanQuery(Query):
     created_before = serializers.DateTimeField(required=False)
 
     @classmethod
-    def filter[Rows: QuerySet[Any, Any]](
-        cls, rows: Rows, values: dict[str, Any]
-    ) -> Rows:
+    def filter(cls, rows: Rows, values: Values) -> Rows:
         lookups = {
             "scan_type": "scan_type",
             "scan_status": "scan_status",
@@ -94,9 +94,7 @@ class ScanFindingQuery(Query):
     waived = serializers.ChoiceField(FLAGS, required=False)
 
     @classmethod
-    def filter[Rows: QuerySet[Any, Any]](
-        cls, rows: Rows, values: dict[str, Any]
-    ) -> Rows:
+    def filter(cls, rows: Rows, values: Values) -> Rows:
         lookups = {
             "scanner": "scanner",
             "category": "category",
@@ -122,9 +120,7 @@ class BaselineQuery(Query):
     status = serializers.ChoiceField(BaselineStatus.choices, required=False)
 
     @classmethod
-    def filter[Rows: QuerySet[Any, Any]](
-        cls, rows: Rows, values: dict[str, Any]
-    ) -> Rows:
+    def filter(cls, rows: Rows, values: Values) -> Rows:
         return rows.filter(**values)
 
 

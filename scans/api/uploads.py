@@ -54,7 +54,7 @@ class ReceivingHandler(FileUploadHandler):
         self._left = limit
         self._receiver: Receiver | None = None
 
-    def new_file(  # type: ignore[override]
+    def new_file(
         self, field_name: str, file_name: str, *args: Any, **kwargs: Any
     ) -> None:
         super().new_file(field_name, file_name, *args, **kwargs)
@@ -81,6 +81,8 @@ class ReceivingHandler(FileUploadHandler):
 
 
 class _Parser(MultiPartParser):
+    _boundary: bytes
+
     def sanitize_file_name(self, file_name: str) -> str:
         # A folder arrives as relative names; Django would keep the last part only.
         return file_name

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from celery import current_app
 from django.conf import settings
@@ -20,7 +19,7 @@ from scans.models import Worker
 from scans.sandboxing import chosen_rung
 
 # A worker that has just started is still trying its scanners.
-DETECTION_SECONDS = 30.0
+DETECTION_SECONDS = 60.0
 # The three that everybody asks for; ours follow.
 FIRST = ("modelaudit", "mcp-checkpoint", "cisco-scanner")
 
@@ -98,9 +97,8 @@ def check_up() -> Checkup:
 
 def check_database_and_workers() -> tuple[Check, list[LiveWorker]]:
     try:
-        plan = MigrationExecutor(connection).loader
-        graph = MigrationExecutor(connection)
-        missing = graph.migration_plan(plan.graph.leaf_nodes())
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if missing:
             detail = f"{len(missing)} migrations are missing: sentrascan migrate"
             return Check("database", "broken", detail), []
@@ -122,12 +120,11 @@ def check_broker() -> Check:
     return Check("broker", "available", str(name))
 
 
-def _in_thread[T](look: Any) -> T:
+def _in_thread[T](look: Callable[[], T]) -> T:
     try:
-        found: T = look()
+        return look()
     finally:
         connections.close_all()
-    return found
 
 
 def _live_workers() -> list[LiveWorker]:

@@ -76,7 +76,7 @@ class Here:
         return scan_document(scan)
 
     def findings(self, scan_id: str) -> list[Document]:
-        rows = Finding.objects.filter(scan=scan_id)
+        rows = Finding.objects.filter(scan=uuid.UUID(scan_id))
         return [finding_document(row) for row in rows]
 
     def cancel(self, scan_id: str) -> None:

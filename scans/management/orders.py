@@ -65,7 +65,7 @@ def order_for(path: Path, options: Options) -> Order:
     except (OSError, RuntimeError) as error:
         raise NotScannable(f"{path}: {_why(error)}") from error
     if stat.S_ISREG(mode):
-        parts = (Part(path.name or real.name, _readable(real)),)
+        parts: tuple[Part, ...] = (Part(path.name or real.name, _readable(real)),)
         kind = options.kind or guess_kind(real)
     elif stat.S_ISDIR(mode):
         parts = tuple(_files_of(real))

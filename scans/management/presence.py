@@ -9,9 +9,11 @@ import socket
 import threading
 from typing import Any
 
+from celery.worker import state
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
+from scanners.contract import ScanStopped
 from scans.detection import detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
@@ -19,6 +21,8 @@ from scans.sandboxing import chosen_rung
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10
+START_SECONDS = 3
+CALM_SECONDS = 20
 # Warm shutdown waits for the scans at work; an operator waits 10 s.
 PATIENCE_SECONDS = 4
 
@@ -79,7 +83,16 @@ class Presence:
         )
 
     def _detect(self) -> None:
-        found = detect_all(self._is_over)
+        # Scans that waited for this worker go first; a few seconds later all is calm.
+        for second in range(CALM_SECONDS):
+            if self._is_over.wait(1):
+                return
+            if second >= START_SECONDS and not state.active_requests:
+                break
+        try:
+            found = detect_all(self._is_over)
+        except ScanStopped:
+            return
         self._scanners = {
             one.scanner: {
                 "status": one.status,
@@ -91,12 +104,9 @@ class Presence:
         for one in found:
             if not one.is_available:
                 logger.error("%s is %s here: %s", one.scanner, one.status, one.reason)
-        if not self._is_over.is_set():
-            self._write_or_warn(
-                lambda: Worker.objects.filter(pk=self.name).update(
-                    scanners=self._scanners
-                )
-            )
+        self._write_or_warn(
+            lambda: Worker.objects.filter(pk=self.name).update(scanners=self._scanners)
+        )
 
     def _write_or_warn(self, write: Any) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.expressions import ExpressionWrapper
+from django.db.models.expressions import CombinedExpression, ExpressionWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -30,7 +30,7 @@ class Lease:
     attempt: int
 
 
-def _in(seconds: float) -> ExpressionWrapper:
+def _in(seconds: float) -> ExpressionWrapper[CombinedExpression]:
     # The database's clock: workers on several hosts need not agree about the time.
     return ExpressionWrapper(
         Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()

@@ -66,6 +66,8 @@ def test_a_key_goes_through_its_life(process_environment):
     assert len(table) == 3
 
 
+# The way out closes the connection: nothing to roll back is left.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -84,7 +86,7 @@ def test_a_key_goes_through_its_life(process_environment):
     ],
     ids=" ".join,
 )
-def test_a_wrong_call_is_exit_3_and_changes_nothing(arguments, db):
+def test_a_wrong_call_is_exit_3_and_changes_nothing(arguments):
     with pytest.raises(SystemExit) as exit_:
         run("auth", *arguments)
     assert exit_.value.code == 3
@@ -98,8 +100,9 @@ def run(*arguments: str) -> None:
     )
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("verb", ["revoke", "rotate"])
-def test_an_unknown_key_is_exit_2_and_says_so(verb, db):
+def test_an_unknown_key_is_exit_2_and_says_so(verb):
     with pytest.raises(SystemExit) as exit_:
         run("auth", verb, "nobody")
     assert exit_.value.code == 2

@@ -20,9 +20,7 @@ OURS = ("SENTRASCAN_", "DATABASE_", "CELERY_", "DJANGO_")
 
 def environment(data: Path, **more: str) -> dict[str, str]:
     """Return the environment of an embedded installation below `data`."""
-    scanners = os.environ.get(
-        "SENTRASCAN_SCANNERS_DIR", str(ROOT / "var" / "scanners")
-    )
+    scanners = os.environ.get("SENTRASCAN_SCANNERS_DIR", str(ROOT / "var" / "scanners"))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     return {
         **kept,

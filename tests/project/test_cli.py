@@ -77,7 +77,9 @@ def test_the_unexpected_exits_2_in_one_line_and_in_full_on_demand(
     assert "Traceback" in sentrascan("check", "--traceback", env=env).stderr
 
 
-def test_it_speaks_utf8_whatever_the_locale(env: dict[str, str], tmp_path: Path) -> None:
+def test_it_speaks_utf8_whatever_the_locale(
+    env: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "größe.json").write_text('{"tools": []}')
     plain = env | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     result = subprocess.run(

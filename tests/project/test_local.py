@@ -132,8 +132,9 @@ def test_it_starts_a_killed_child_again(here: Installation) -> None:
         os.kill(killed, signal.SIGKILL)
         running.wait_for(rf"{name} ended \(signal 9\); starting it again")
         eventually(
-            lambda words=words, killed=killed: child_of_or_none(running, words)
-            not in (None, killed),
+            lambda words=words, killed=killed: (
+                child_of_or_none(running, words) not in (None, killed)
+            ),
             30,
             f"{name} is there again",
         )

@@ -90,7 +90,7 @@ def model_samples() -> dict[str, Mapping[str, bytes]]:
         },
         "repository": {
             **samples.repository(),
-            "spiece.model": samples.sentencepiece(3_000),
+            "spiece.model": samples.sentencepiece(3_000, has_controls=False),
         },
         "archives": {
             "known.zip": samples.zip_of({"in/model.pkl": samples.malicious_pickle()}),

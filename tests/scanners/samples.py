@@ -197,10 +197,12 @@ def dangerous_template() -> str:
     return f"{{{{ lipsum.{globals_name}['os'].popen('id').read() }}}}"
 
 
-def sentencepiece(words: int = 2) -> bytes:
-    """From some 40 kB on modelaudit takes such a file for an XGBoost model."""
-    pieces = [("<unk>", 2), ("<s>", 3), ("</s>", 3)]
-    pieces += [(f"\u2581word{number}", 1) for number in range(words)]
+def sentencepiece(words: int = 2, *, has_controls: bool = True) -> bytes:
+    """Without control pieces and from some 40 kB on, modelaudit takes such a file for
+    an XGBoost model.
+    """
+    pieces = [("<unk>", 2), ("<s>", 3), ("</s>", 3)] if has_controls else []
+    pieces += [(f"tok{number}", 1) for number in range(words)]
     raw = b""
     for index, (text, kind) in enumerate(pieces):
         piece = field(1, text) + field(2, -float(index))
@@ -254,7 +256,9 @@ def hostile_config() -> bytes:
 def chatty_readme() -> bytes:
     """Documentation full of addresses and code: nothing that runs by itself."""
     lines = ["# A model", "", "```python", "import requests", "```", ""]
-    lines += [f"See https://host{number}.example.com/page" for number in range(60)]
+    # More than the tool tells apart: a path, a key and a name in each line.
+    endpoint = 'api_base="https://host{0}.example.com/", api_key=os.environ["K{0}"]'
+    lines += [endpoint.format(number) for number in range(10, 60)]
     return "\n".join(lines).encode() + b"\n"
 
 

@@ -203,9 +203,9 @@ def test_no_command_of_a_configuration_is_started(tmp_path: Path) -> None:
 
     report = SCANNER.parse(target, run_tool(SCANNER, target, scratch))
 
+    assert not witness.exists()
     assert len(report.coverage.scanned) == 6
     assert report.coverage.failed == ()
-    assert not witness.exists()
 
 
 @pytest.mark.slow
@@ -287,7 +287,7 @@ def test_no_report_of_ours_holds_a_secret(tmp_path: Path) -> None:
 
     completed = run_tool(OWN, target, tmp_path)
 
-    assert len(secrets) >= len(set(SECRETS)) - 6
+    assert len(secrets) == 9
     text = completed.outputs["report.json"].decode()
     assert not any(secret in text for secret in secrets)
     report = OWN.parse(target, completed)

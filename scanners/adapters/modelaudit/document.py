@@ -43,10 +43,10 @@ class Entry:
             return SOURCE_UNAVAILABLE
         if self.details.get("runtime_cve_version_gate") == "local_environment_only":
             return LOADER_UNKNOWN
-        is_network = self.details.get("detector") == "network_communication"
-        if is_network and self.type == DOCUMENTATION:
-            return ADDRESS_LIMIT
         reason = self.details.get("scan_outcome_reason")
+        is_network = self.details.get("detector") == "network_communication"
+        if is_network and reason == ADDRESS_LIMIT:
+            return ADDRESS_LIMIT
         return WEIGHT_STATISTICS if reason == WEIGHT_STATISTICS else ""
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from rest_framework.generics import GenericAPIView
+from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +22,7 @@ class Door(GenericAPIView[Any]):
 
     role_for: dict[str, Role] = {"GET": Role.VIEWER}
     query: type[Query] | None = None
-    pagination_class = None
+    pagination_class: type[BasePagination] | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -13,7 +13,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
 
 from scans.api import examples
 from scans.api.holding import EventStream, slots
@@ -50,7 +49,7 @@ class EventStreamRenderer(BaseRenderer):
 
 
 class ScanEventsView(Door):
-    renderer_classes = [EventStreamRenderer, *api_settings.DEFAULT_RENDERER_CLASSES]
+    renderer_classes = [EventStreamRenderer, *Door.renderer_classes]
 
     @extend_schema(
         operation_id="watch_scan",

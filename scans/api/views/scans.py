@@ -12,7 +12,6 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.settings import api_settings
 
 from apikeys.api.idempotency import IdempotentPostMixin
 from apikeys.api.serializers import NothingSerializer
@@ -38,7 +37,7 @@ RETRY_SECONDS = "1"
 class ScanListView(IdempotentPostMixin, ListDoor):
     role_for = {"GET": Role.VIEWER, "POST": Role.SCANNER}
     query = ScanQuery
-    parser_classes = [*api_settings.DEFAULT_PARSER_CLASSES, UploadParser]
+    parser_classes = [*ListDoor.parser_classes, UploadParser]
     serializer_class = ScanSerializer
 
     @extend_schema(

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from apikeys.management.command import SentraCommand
 from scans.management.checkup import Check, Checkup, check_up
+from scans.management.quiet import hush_logs
 
 NOT_WELL = 1
 
@@ -26,6 +27,7 @@ class Command(SentraCommand):
         parser.add_argument("--json", action="store_true", dest="is_json")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        hush_logs(options["verbosity"])
         checkup = check_up()
         if options["is_json"]:
             self.stdout.write(json.dumps(document_of(checkup), indent=2))

@@ -21,6 +21,7 @@ from scans.management.doors import Document, Door, Rejected, Unreachable
 from scans.management.following import follow
 from scans.management.here import Here
 from scans.management.orders import NotScannable, Options, Order, order_for
+from scans.management.quiet import hush_logs
 from scans.management.remote import Remote
 from scans.management.reporting import report
 
@@ -63,6 +64,7 @@ class Command(SentraCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        hush_logs(options["verbosity"])
         asked = Options(
             kind=TargetKind(options["type"]) if options["type"] else None,
             policy=options["policy"],

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from apikeys.management.command import SentraCommand
+from scans.management.web_server import web_command, web_environment
 
 
 class Command(SentraCommand):
@@ -17,12 +18,5 @@ class Command(SentraCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         sys.stdout.flush()
         # It takes our place: signals reach it without anybody in between.
-        command = [
-            # -P: what lies in the working directory is not imported.
-            *(sys.executable, "-P", "-m", "gunicorn"),
-            *("-c", "python:sentrascan_project.web"),
-            "sentrascan_project.wsgi:application",
-        ]
-        path = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, path))}
-        os.execve(sys.executable, command, environment)  # noqa: S606
+        environment = web_environment(settings.BASE_DIR)
+        os.execve(sys.executable, web_command(), environment)  # noqa: S606

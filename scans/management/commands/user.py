@@ -31,10 +31,12 @@ class Command(SentraCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, role = options["name"], Role(options["role"])
-        password = given = None
-        if options["password_stdin"]:
-            password = given = sys.stdin.readline().rstrip("\r\n")
-        password = password if given is not None else secrets.token_urlsafe(15)
+        is_given = options["password_stdin"]
+        password = (
+            sys.stdin.readline().rstrip("\r\n")
+            if is_given
+            else secrets.token_urlsafe(15)
+        )
         try:
             create_user(name, role, password)
         except ValidationError as error:
@@ -42,6 +44,6 @@ class Command(SentraCommand):
         except IntegrityError as error:
             raise CommandError(f"There is a user {name!r} already.") from error
         self.stdout.write(f"Created the user {name!r} with the role {role.value}.")
-        if given is None:
+        if not is_given:
             self.stdout.write(f"Password: {password}")
             self.stdout.write("It is shown only this once: keep it now.")

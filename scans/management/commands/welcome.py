@@ -34,6 +34,7 @@ from apikeys.models import ApiKey
 from scans.management.doors import Document, Rejected, Unreachable
 from scans.management.following import follow
 from scans.management.orders import Options, order_for
+from scans.management.quiet import hush_logs
 from scans.management.remote import Remote
 from scans.management.reporting import MARKS, plain
 from scans.management.samples import write_samples
@@ -52,6 +53,7 @@ class Command(SentraCommand):
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        hush_logs(options["verbosity"])
         # As a person's Ctrl-C: progress bars give the terminal back.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         address = local_address()

@@ -8,7 +8,8 @@ import signal
 import threading
 from typing import Any
 
-from celery import Celery, current_app
+from celery import Celery
+from celery.app import app_or_default
 from celery.beat import Scheduler, Service
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
@@ -36,7 +37,7 @@ class Command(SentraCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logging.config.dictConfig(settings.LOGGING)
+        logging.captureWarnings(True)
         # What the pool's children inherit must not be an open connection.
         connections.close_all()
         if options["housekeeping"]:
@@ -62,7 +63,7 @@ def run_scans() -> None:
 
 
 def keep_house() -> None:
-    timer = Timer(current_app._get_current_object())
+    timer = Timer(app_or_default())
     worker_ready.connect(timer.begin, weak=False)
     worker_shutting_down.connect(timer.end, weak=False)
     # One task at a time, in this process: they are short, and beat's thread goes on.
@@ -74,7 +75,7 @@ def start_worker(name: str, *options: str) -> None:
     # Several may run on one host; gossip and mingle have nothing to tell each other.
     node = name.replace("@", f"-{os.getpid()}@")
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    current_app.worker_main(["-q", "worker", "-n", node, *quiet, *options])
+    app_or_default().worker_main(["-q", "worker", "-n", node, *quiet, *options])
 
 
 class Timer(threading.Thread):

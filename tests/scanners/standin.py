@@ -1,0 +1,163 @@
+"""A stand-in tool: a real environment of its own whose program runs what a test gives it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanners import runner, sandbox
+from scanners.contract import (
+    Command,
+    Completed,
+    Limits,
+    Report,
+    Scanner,
+    Target,
+    TargetKind,
+)
+
+_PROGRAM = """
+def main():
+    with open("program.py") as file:
+        text = file.read()
+    exec(compile(text, "program.py", "exec"), {"__name__": "__main__"})
+"""
+
+SMALL = Limits(
+    wall_seconds=60,
+    cpu_seconds=60,
+    memory_bytes=256 << 20,
+    file_bytes=1 << 30,
+    output_bytes=8 << 20,
+    processes=16,
+)
+
+
+class StandIn(Scanner):
+    """Runs `program`, keeps what came back in `completed`, reports nothing."""
+
+    name = "stand-in"
+    kinds = frozenset({TargetKind.MODEL})
+    entry_point = "standin_tool:main"
+    distribution = ""
+
+    def __init__(self, program: str, *arguments: str, outputs: tuple[str, ...] = ()):
+        self.program = program
+        self.arguments = arguments
+        self.outputs = outputs
+        self.completed = Completed(exit_code=0)
+
+    def command(self, target: Target) -> Command:
+        return Command(
+            arguments=self.arguments,
+            environment={"STAND_IN": "1"},
+            files={"program.py": self.program.encode()},
+            outputs=self.outputs,
+        )
+
+    def parse(self, target: Target, completed: Completed) -> Report:
+        self.completed = completed
+        return Report()
+
+    def bait(self) -> Mapping[str, bytes] | Mapping[str, Any]:
+        return {}
+
+
+def install(directory: Path) -> runner.Tool:
+    """Make a real environment, as `scanners.install` does, with one module in it."""
+    venv.create(directory, symlinks=True, with_pip=False)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    packages = directory / "lib" / version / "site-packages"
+    (packages / "standin_tool.py").write_text(_PROGRAM)
+    return runner.Tool(
+        name="stand-in",
+        python=directory / "bin" / "python",
+        version="1",
+        lock_digest="",
+        readable=(directory, Path(sys.base_prefix)),
+    )
+
+
+class Stage:
+    """A tool, a target and a run directory that belong together."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.chmod(0o755)
+        self.directory = directory
+        self.tool = install(directory / "tool")
+        self.run_dir = directory / "runs"
+        self.run_dir.mkdir()
+        root = directory / "target"
+        root.mkdir(mode=0o755)
+        (root / "model.bin").write_bytes(b"weights")
+        (root / "model.bin").chmod(0o644)
+        self.target = Target(TargetKind.MODEL, root, elements=(), digest="")
+
+    def perform(
+        self,
+        program: str,
+        *arguments: str,
+        rung: sandbox.Rung,
+        limits: Limits = SMALL,
+        outputs: tuple[str, ...] = (),
+        stop: threading.Event | None = None,
+    ) -> Completed:
+        """Run `program` through the real runner and return what it left."""
+        scanner = StandIn(program, *arguments, outputs=outputs)
+        runner.run(
+            scanner,
+            self.tool,
+            self.target,
+            limits=limits,
+            rung=rung,
+            run_dir=self.run_dir,
+            stop=stop or threading.Event(),
+        )
+        return scanner.completed
+
+
+def strongest() -> sandbox.Rung:
+    return sandbox.probe()
+
+
+def need(rung: sandbox.Rung) -> sandbox.Rung:
+    """Return `rung`, or skip the test where this machine truly does not have it."""
+    reason = _reasons.setdefault(rung, sandbox._try(rung))
+    if reason:
+        pytest.skip(f"no {rung} here: {reason}")
+    return rung
+
+
+_reasons: dict[sandbox.Rung, str] = {}
+
+
+def alive(token: str) -> list[int]:
+    """Return the processes that have `token` among their arguments."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                arguments = Path("/proc", name, "cmdline").read_bytes()
+            except OSError:
+                continue
+            if token.encode() in arguments:
+                found.append(int(name))
+    return found
+
+
+def wait_for(is_so: Any, seconds: float = 30) -> bool:
+    """Wait until `is_so()`, generously: the machine may be busy."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if is_so():
+            return True
+        time.sleep(0.02)
+    return False
