@@ -17,14 +17,15 @@ RUN SENTRASCAN_SCANNERS_DIR=/opt/scanners python deploy/setup.py \
  && chmod -R a+rX /app/.venv /opt/scanners
 
 FROM build AS source
+# Beside the environment, which is large: nothing here touches it.
+WORKDIR /source
 COPY . .
 # A checkout made with umask 077 must not end as code that uid 10001 cannot read.
-RUN chmod -R u=rwX,go=rX . \
+RUN chmod -R u+rwX,go=rX . \
  && export SENTRASCAN_DATA_DIR=/tmp/build SENTRASCAN_COLLECTED_STATIC=1 \
-           SENTRASCAN_STATIC_DIR=/app/collected \
- && .venv/bin/sentrascan collectstatic --noinput --verbosity 0 \
- && .venv/bin/python deploy/app/list_migrations.py > migrations.txt \
- && rm -rf var && mv .venv /venv
+           SENTRASCAN_STATIC_DIR=/source/collected PYTHONDONTWRITEBYTECODE=1 \
+ && /app/.venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
+ && /app/.venv/bin/python deploy/app/list_migrations.py > migrations.txt
 
 FROM python:3.13-slim-bookworm
 # The base image comes without the bytecode of its library, and a read-only root never
@@ -38,7 +39,7 @@ RUN python -m compileall -q -j 0 -x '/(test|tests|idlelib|site-packages)/' \
 WORKDIR /app
 COPY --from=build /opt/scanners /opt/scanners
 COPY --from=build /app/.venv /app/.venv
-COPY --from=source /app /app
+COPY --from=source /source /app
 RUN python -m compileall -q -x '/\.venv/' /app \
  && for name in modelaudit mcp-checkpoint mcp-scanner; do \
         ln -s /app/deploy/tool.sh "/usr/local/bin/$name"; \

@@ -1,7 +1,7 @@
 # Every target works on a machine that has only Python 3.12 or 3.13, make and the
 # package registries (or SENTRASCAN_WHEELS: a folder of wheels). See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format lock bench clean
+.PHONY: help setup setup-dev run test lint format lock wheels bench clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -39,6 +39,12 @@ format: setup-dev ## put the code into its one form
 
 lock: setup-dev ## compile the .in files into locks; OPTIONS=--upgrade for newer versions
 	@deploy/lock.sh $(OPTIONS)
+
+wheels: setup ## fetch every wheel into DIR, for a set-up without registries
+	@for lock in requirements.txt requirements-dev.txt scanners/locks/*.txt; do \
+		echo "$$lock"; $(BIN)/python -m pip download --quiet --no-deps \
+		--require-hashes --only-binary :all: --dest "$(or $(DIR),wheels)" \
+		--requirement "$$lock" || exit 1; done
 
 bench: setup-dev ## run the benchmarks
 	@exec $(BIN)/python -m benchmarks

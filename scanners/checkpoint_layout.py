@@ -29,7 +29,7 @@ class Item(NamedTuple):
 
 def config_lines(document: Mapping[str, Any]) -> list[Line]:
     """Return the configuration as the tool is to see it, one value a line."""
-    paths = paths_of(document, "servers")
+    paths = paths_of(document)["servers"]
     servers = {
         path.partition("/")[2]: _disabled(server.value)
         for path, server in zip(paths, located_servers(document), strict=True)
@@ -56,18 +56,17 @@ def _unreadable(key: str, value: Any) -> bool:
 
 def groups_of(document: Mapping[str, Any]) -> list[list[Item]]:
     """Return what is replayed, in groups that the tool can compare in time."""
+    paths = paths_of(document)
     items = [
         _tool(path, entry)
-        for path, entry in zip(
-            paths_of(document, "tools"), document.get("tools") or [], strict=True
-        )
+        for path, entry in zip(paths["tools"], document.get("tools") or [], strict=True)
     ]
     for kind in ("prompts", "resources"):
         entries = document.get(kind) or []
         items += [
             _resource(path, f"replay:///{kind}/{number}", entry)
             for number, (path, entry) in enumerate(
-                zip(paths_of(document, kind), entries, strict=True)
+                zip(paths[kind], entries, strict=True)
             )
         ]
     if text := document.get("instructions"):

@@ -43,6 +43,7 @@ LAUNCH_KEYS = frozenset({"command", "url", "endpoint", "serverUrl", "httpUrl"})
 MAX_ELEMENTS = 20_000
 MAX_NAME = 1_024
 MAX_URI = 8_192
+MAX_SECRETS = 1_000
 
 
 def read_document(raw: bytes | Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
@@ -58,6 +59,9 @@ def read_document(raw: bytes | Mapping[str, Any] | Sequence[Any]) -> dict[str, A
         place = places.get(name, f"/{name}")
         document[name] = _elements(pieces.get(name), name, place)
     _check_count(document)
+    if len(secret_values(document)) > MAX_SECRETS:
+        # More could not be masked in every finding in reasonable time.
+        raise DocumentError("", f"More than {MAX_SECRETS} secrets in one document.")
     return document
 
 
@@ -68,7 +72,7 @@ def canonical(document: Mapping[str, Any]) -> bytes:
 
 def servers_of(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the configured servers by the name in their path (`servers/<name>`)."""
-    paths = paths_of(document, "servers")
+    paths = paths_of(document)["servers"]
     names = (path.removeprefix("servers/") for path in paths)
     servers = (server.value for server in located_servers(document))
     return dict(zip(names, servers, strict=True))
@@ -80,25 +84,24 @@ def elements_of(document: Mapping[str, Any]) -> tuple[Element, ...]:
     Within one kind they stand as submitted. A nameless one is called by its position,
     counted from one (`tools/#4`). A secret in a name or URI is masked.
     """
-    values = secret_values(document)
-    elements = [
-        _element(path, server.value)
-        for server, path in zip(
-            located_servers(document), _paths(document, "servers", values), strict=True
-        )
-    ]
+    paths = paths_of(document)
+    servers = [server.value for server in located_servers(document)]
+    elements = list(map(_element, paths["servers"], servers))
     for kind in LISTS:
-        paths = _paths(document, kind, values)
-        entries = document.get(kind) or []
-        elements += map(_element, paths, entries)
+        elements += map(_element, paths[kind], document.get(kind) or [])
     if document.get("instructions"):
         elements.append(_element("instructions", document["instructions"]))
     return tuple(elements)
 
 
-def paths_of(document: Mapping[str, Any], kind: str) -> list[str]:
-    """Return the element paths of `servers`, `tools`, `prompts` or `resources`."""
-    return _paths(document, kind, secret_values(document))
+def paths_of(document: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the element paths of `servers`, `tools`, `prompts` and `resources`."""
+    values = secret_values(document)
+    given = {"servers": [server.name for server in located_servers(document)]}
+    for kind in LISTS:
+        entries = document.get(kind) or []
+        given[kind] = [_name_of(entry, kind) for entry in entries]
+    return {kind: _unique(kind, names, values) for kind, names in given.items()}
 
 
 class _Names:
@@ -119,15 +122,11 @@ class _Names:
         return path
 
 
-def _paths(document: Mapping[str, Any], kind: str, values: frozenset[str]) -> list[str]:
-    names = _Names(f"{kind}/")
-    if kind == "servers":
-        given = [server.name for server in located_servers(document)]
-    else:
-        given = [_name_of(entry, kind) for entry in document.get(kind) or []]
+def _unique(kind: str, names: list[str], values: frozenset[str]) -> list[str]:
+    taken = _Names(f"{kind}/")
     return [
-        names.unique(_printable(hide(name, values)) or f"#{position}")
-        for position, name in enumerate(given, start=1)
+        taken.unique(_printable(hide(name, values)) or f"#{position}")
+        for position, name in enumerate(names, start=1)
     ]
 
 

@@ -24,8 +24,8 @@ from scanners.contract import (
     Rule,
     Skipped,
 )
-from scanners.mcp_rules.secrets import masked, secret_values
-from scanners.mcp_rules.tokens import tokens_in
+from scanners.mcp_rules.secrets import secret_values
+from scanners.mcp_rules.tokens import masked, tokens_in, without_tokens
 
 # Of a value cut off by a tool's own limit so much must be left to be worth masking.
 MIN_PART = 8
@@ -49,8 +49,7 @@ def mask(text: str, secrets: frozenset[str] = frozenset()) -> str:
         pattern, forms = _pattern(secrets)
         text = pattern.sub(lambda match: masked(forms[match.group()]), text)
         text = _without_cut_ends(text, secrets)
-    for _, value in list(tokens_in(text)):
-        text = text.replace(value, masked(value))
+    text = without_tokens(text)
     # PostgreSQL stores no NUL, and a scanned file may hold one.
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 

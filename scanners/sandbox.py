@@ -248,7 +248,9 @@ def _limit(job: Job) -> None:
         if value or number == resource.RLIMIT_CORE:
             hard = resource.getrlimit(number)[1]
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(number, (value, value))
+            # SIGXCPU first, which says what happened; SIGKILL would come at "hard".
+            grace = number == resource.RLIMIT_CPU and value != hard
+            resource.setrlimit(number, (value, value + grace))
 
 
 def _drop_capabilities() -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from apikeys.audit import Actor
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apikeys import audit
+from apikeys.audit import Actor
 from scanners import documents
 from scanners.contract import TargetKind
 from scanners.registry import scanners_for

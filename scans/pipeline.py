@@ -187,35 +187,24 @@ def run_scanner(
 ) -> Outcome:
     """Give one scanner its turn; an expected failure is an outcome, no exception."""
     started = time.monotonic()
-    version, rung = "", chosen_rung()
+    rung = chosen_rung()
+    turn = Outcome(scanner.name, RunStatus.COMPLETED, sandbox=rung.name)
     try:
         tool = installed(scanner.name, settings.SCANNERS_DIR)
-        version = tool.version
-        left = deadline - time.monotonic()
+        turn = replace(turn, tool_version=tool.version)
+        left = max(deadline - started, 1.0)
         finished = runner.run(
             scanner,
             tool,
             target,
-            limits=replace(scanner.limits, wall_seconds=max(left, 1.0)),
+            limits=replace(scanner.limits, wall_seconds=left),
             rung=rung.require(),
             run_dir=directory,
             stop=stop,
         )
     except ScannerError as error:
         timed_out = isinstance(error, ScannerTimeout)
-        return Outcome(
-            scanner.name,
-            RunStatus.TIMED_OUT if timed_out else RunStatus.FAILED,
-            reason=str(error),
-            tool_version=version,
-            sandbox=rung.name,
-            duration_ms=int((time.monotonic() - started) * 1000),
-        )
-    return Outcome(
-        scanner.name,
-        RunStatus.COMPLETED,
-        report=finished.report,
-        tool_version=version,
-        sandbox=rung.name,
-        duration_ms=finished.duration_ms,
-    )
+        status = RunStatus.TIMED_OUT if timed_out else RunStatus.FAILED
+        spent = int((time.monotonic() - started) * 1000)
+        return replace(turn, status=status, reason=str(error), duration_ms=spent)
+    return replace(turn, report=finished.report, duration_ms=finished.duration_ms)

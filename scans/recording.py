@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.db import transaction
-from scanners.redaction import mask, mask_value, redact, secrets_of
 
 from scanners.contract import Category, ReportedFinding, Severity, Target
+from scanners.redaction import mask, mask_value, redact, secrets_of
 from scans import coverage, gate
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.coverage import Outcome

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apikeys.models import IdempotencyRecord
 from scans import storage
 from scans.choices import ScanStatus
 from scans.models import FINISHED, Scan, Upload, Worker
@@ -57,6 +58,7 @@ def sweep(*, grace: timedelta) -> Pruned:
     uploads = sum(_remove_upload(pk, grace) for pk in _unused_uploads(grace))
     files = sum(_remove_file(path) for path in _stray_files(grace))
     files += sum(_remove_run(path) for path in _stray_runs(grace))
+    IdempotencyRecord.objects.prune()
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
     if uploads or files:
         logger.info("Removed %s unused uploads and %s stray files", uploads, files)

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from django.conf import settings
-from scanners.sandbox import Rung, probe
 
 from scanners.contract import ScannerError
+from scanners.sandbox import Rung, climb
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenRung:
-    rung: Rung
+    """The rung of this process; `rung` is None where not even the lowest one works."""
+
+    rung: Rung | None
     is_required: bool
 
     @property
     def name(self) -> str:
-        return str(self.rung.value)
+        return self.rung.value if self.rung else "none"
 
     @property
     def is_enough(self) -> bool:
-        return not self.is_required or self.rung is not Rung.RLIMITS
+        weak = (None, Rung.RLIMITS) if self.is_required else (None,)
+        return self.rung not in weak
 
     def require(self) -> Rung:
         """Return the rung; raise `ScannerError` where it is weaker than asked for."""
+        if self.rung is None:
+            raise ScannerError("no sandbox works on this host, so it was not started")
         if not self.is_enough:
             raise ScannerError(
                 "this host cannot isolate it (no Landlock, no bubblewrap), and "
@@ -34,10 +38,5 @@ class ChosenRung:
         return self.rung
 
 
-@cache
-def _strongest() -> Rung:
-    return probe()
-
-
 def chosen_rung() -> ChosenRung:
-    return ChosenRung(_strongest(), is_required=settings.SANDBOX == "required")
+    return ChosenRung(climb()[0], is_required=settings.SANDBOX == "required")

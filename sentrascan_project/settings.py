@@ -155,15 +155,18 @@ else:
 STATIC_URL = "/static/"
 STATIC_ROOT = env.str("SENTRASCAN_STATIC_DIR", default=str(DATA_DIR / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+HAS_COLLECTED_STATIC = env.bool("SENTRASCAN_COLLECTED_STATIC", default=False)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if env.bool("SENTRASCAN_COLLECTED_STATIC", default=False)
+        if HAS_COLLECTED_STATIC
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = not env.bool("SENTRASCAN_COLLECTED_STATIC", default=False)
+WHITENOISE_USE_FINDERS = not HAS_COLLECTED_STATIC
+if not HAS_COLLECTED_STATIC:
+    Path(STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 # --- Browser and session security
 SECURE_CSP = {
@@ -312,6 +315,8 @@ CACHES = {
     else {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": str(DATA_DIR / "cache"),
+        # The default of 300 would throw rate-limit counters away.
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
     }
 }
 
@@ -320,7 +325,9 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasRole"],
     "DEFAULT_THROTTLE_CLASSES": ["sentrascan_project.throttling.KeyRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"key": env.str("SENTRASCAN_RATE_LIMIT", default="600/min")},
+    "DEFAULT_THROTTLE_RATES": {
+        "key": env.str("SENTRASCAN_RATE_LIMIT", default="600/min")
+    },
     "DEFAULT_PARSER_CLASSES": ["sentrascan_project.api.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["sentrascan_project.api.OrjsonRenderer"],
     "DEFAULT_PAGINATION_CLASS": "sentrascan_project.api.KeysetPagination",

@@ -139,12 +139,11 @@ class CiscoMcpScanner(Scanner):
 
 def items_of(document: Mapping[str, Any]) -> list[Item]:
     """Return what the tool is to see, in the order of its answer."""
+    paths = paths_of(document)
     items = [
         Item(path, kind, _present(kind, entry, path.partition("/")[2]))
         for kind in READ
-        for path, entry in zip(
-            paths_of(document, kind), document.get(kind) or [], strict=True
-        )
+        for path, entry in zip(paths[kind], document.get(kind) or [], strict=True)
     ]
     if document.get("instructions"):
         entry = {"name": "instructions", "description": document["instructions"]}

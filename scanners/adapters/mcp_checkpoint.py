@@ -150,7 +150,7 @@ def _failure(run: Mapping[str, Any]) -> str:
 def _config_report(
     document: Mapping[str, Any], run: Mapping[str, Any], lines: list[Line]
 ) -> Report:
-    paths = paths_of(document, "servers")
+    paths = paths_of(document)["servers"]
     failure = _failure(run)
     if failure:
         return Report(coverage=_coverage(paths, dict.fromkeys(paths, failure)))

@@ -52,7 +52,7 @@ class SentrascanMcp(Scanner):
     def parse(self, target: Target, completed: Completed) -> Report:
         document = target.document or {}
         report = _report(completed)
-        paths = {kind: paths_of(document, kind) for kind in ("servers", *LISTS)}
+        paths = paths_of(document)
         pointers = {
             f"/config{server.pointer}": path
             for server, path in zip(

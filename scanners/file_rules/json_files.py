@@ -88,7 +88,7 @@ def walk(document: Any) -> Iterator[Match]:
     stack: list[tuple[Any, tuple[str, ...]]] = [(document, ())]
     while stack:
         value, path = stack.pop()
-        if len(path) > MAX_DEPTH:
+        if isinstance(value, list) and len(path) >= MAX_DEPTH:
             raise NotStrictError(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(value, str):
             yield from _texts(value, path)

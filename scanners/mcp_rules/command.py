@@ -17,6 +17,7 @@ from typing import Any
 
 from scanners.mcp_rules import secrets
 from scanners.mcp_rules.servers import escape
+from scanners.mcp_rules.tokens import masked
 
 RULES = {
     "env": "MCP-CONFIG-001",
@@ -51,6 +52,6 @@ def _finding(secret: secrets.Secret) -> dict[str, Any]:
         "pointer": secret.pointer,
         "place": place,
         "field": secret.field,
-        "masked": secrets.masked(secret.value),
+        "masked": masked(secret.value),
         "digest": digest[:16] if is_long else "",
     }

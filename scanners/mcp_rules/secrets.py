@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -20,7 +21,9 @@ from scanners.mcp_rules.tokens import (
     MIN_SECRET,
     is_placeholder,
     looks_random,
+    masked,
     tokens_in,
+    without_tokens,
 )
 
 
@@ -41,6 +44,8 @@ class Secret:
     server: str | None = None
 
 
+# Of a text full of tokens the first ones are finding enough; all of them are masked.
+MAX_OF_ONE_TEXT = 20
 _NAME = re.compile(
     r"""(?ix)
     token(?!s?[_-]?(?:limit|count|budget|type|url|uri|endpoint|file|path|ttl))
@@ -87,13 +92,15 @@ _SECTIONS = {
 def find(document: Mapping[str, Any]) -> list[Secret]:
     """Return the secrets of `document` (the shape of `Target.document`), in order."""
     found: dict[tuple[str, str], Secret] = {}
+    at: dict[str, list[str]] = {}
     for server in located_servers(document):
         pointer = f"/config{server.pointer}"
         for secret in _in_server(server.value, pointer, server.name):
             found.setdefault((secret.pointer, secret.value), secret)
+            at.setdefault(secret.pointer, []).append(secret.value)
     for pointer, key, text in _strings(document, "", ""):
-        for kind, value in tokens_in(text):
-            if not any(known[0] == pointer and value in known[1] for known in found):
+        for kind, value in islice(tokens_in(text), MAX_OF_ONE_TEXT):
+            if not any(value in known for known in at.get(pointer, ())):
                 secret = Secret(value, kind, "text", pointer, key)
                 found.setdefault((pointer, value), secret)
     return list(found.values())
@@ -117,13 +124,7 @@ def hide(text: str, values: frozenset[str]) -> str:
     for value in sorted(values, key=len, reverse=True):
         if value in text:
             text = text.replace(value, masked(value))
-    return text
-
-
-def masked(value: str) -> str:
-    """Return what may be shown of a secret; the length is not."""
-    shown = value[:4] if len(value) >= 16 else ""
-    return f"{shown}********"
+    return without_tokens(text)
 
 
 def _in_server(value: Any, pointer: str, server: str) -> Iterator[Secret]:
@@ -147,11 +148,11 @@ def _in_server(value: Any, pointer: str, server: str) -> Iterator[Secret]:
 
 def _in_text(text: str, named: bool, section: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, value); `named` says that the key promises a secret."""
-    known = list(tokens_in(text))
+    known = list(islice(tokens_in(text), MAX_OF_ONE_TEXT))
     if known:
         yield from known
         return
-    urls = list(_in_urls(text))
+    urls = list(islice(_in_urls(text), MAX_OF_ONE_TEXT))
     if urls:
         yield from urls
         return
@@ -208,7 +209,7 @@ def _in_arguments(value: Any, pointer: str, server: str) -> Iterator[Secret]:
 
 
 def _in_argument(text: str, before: str) -> Iterator[tuple[str, str]]:
-    hits = [*tokens_in(text), *_in_urls(text)]
+    hits = [*tokens_in(text), *_in_urls(text)][:MAX_OF_ONE_TEXT]
     if not hits and before in _HEADER_SWITCHES:
         name, colon, value = text.partition(":")
         bare = _SCHEME.sub("", value.strip())
@@ -220,7 +221,7 @@ def _in_argument(text: str, before: str) -> Iterator[tuple[str, str]]:
         bare = _SCHEME.sub("", text.strip())
         if not is_placeholder(bare) and not bare.startswith("-"):
             hits.append(("argument of a secret's name", bare))
-    yield from hits or _in_assignments(text)
+    yield from hits or islice(_in_assignments(text), MAX_OF_ONE_TEXT)
 
 
 def _strings(value: Any, pointer: str, key: str) -> Iterator[tuple[str, str, str]]:

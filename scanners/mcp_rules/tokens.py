@@ -37,12 +37,18 @@ FORMATS: dict[str, str] = {
     ),
 }
 _GROUPS = {f"f{number}": kind for number, kind in enumerate(FORMATS)}
-TOKEN = re.compile(
-    # A token stands alone: inside a longer word its letters are chance.
-    r"(?<![A-Za-z0-9_])(?:"
-    + "|".join(f"(?P<f{n}>{form})" for n, form in enumerate(FORMATS.values()))
-    + ")"
-)
+
+
+def _alternative(number: int, form: str) -> str:
+    # A token stands alone: inside a longer word its letters are chance. Where its own
+    # letters include "-" it must not begin after one either, or a long run of them
+    # would be read again from each.
+    has_dash = re.search(r"\[[^]]*-\]", form) and not form.startswith("-")
+    before = "[A-Za-z0-9_-]" if has_dash else "[A-Za-z0-9_]"
+    return f"(?<!{before})(?P<f{number}>{form})"
+
+
+TOKEN = re.compile("|".join(_alternative(n, f) for n, f in enumerate(FORMATS.values())))
 
 _PLACEHOLDER = re.compile(
     r"""(?ix)
@@ -65,22 +71,40 @@ _PATH = re.compile(r"(?:[A-Za-z]:[\\/]|~?/|\.{1,2}/|\\\\)[\w .~@%+=:,\\/-]*")
 _WORD = re.compile(r"[A-Za-z]{1,11}(?:[-_ .][A-Za-z]{1,11})*")
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
 
+MAX_PLACEHOLDER = 300
 MIN_SECRET = 6  # characters; a shorter value could not be masked without noise
 
 
 def tokens_in(text: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, value) of every credential of a documented format in `text`."""
     for match in TOKEN.finditer(text):
-        value = match.group().rstrip(".,;:")
-        body = value[-16:]
-        # Documentation shows the format with a body of x's or EXAMPLE.
-        if len(set(body)) >= 6 and not value.endswith("EXAMPLE"):
-            yield _GROUPS[match.lastgroup or "f0"], value
+        if _is_live(match.group()):
+            yield _GROUPS[match.lastgroup or "f0"], match.group().rstrip(".,;:")
+
+
+def without_tokens(text: str) -> str:
+    """Return `text` with every credential of a documented format masked."""
+    return TOKEN.sub(
+        lambda match: masked(match[0]) if _is_live(match[0]) else match[0], text
+    )
+
+
+def masked(value: str) -> str:
+    """Return what may be shown of a secret; the length is not."""
+    shown = value[:4] if len(value) >= 16 else ""
+    return f"{shown}********"
+
+
+def _is_live(value: str) -> bool:
+    # Documentation shows the format with a body of x's or EXAMPLE.
+    return len(set(value[-16:])) >= 6 and not value.endswith("EXAMPLE")
 
 
 def is_placeholder(value: str) -> bool:
     """Whether `value` stands for a secret instead of being one."""
     text = value.strip().strip("\"'`")
+    if len(text) > MAX_PLACEHOLDER:  # and the patterns stay cheap
+        return len(set(text)) < 6
     return len(text) < MIN_SECRET or bool(
         _PLACEHOLDER.fullmatch(text) or _PATH.fullmatch(text) or _WORD.fullmatch(text)
     )

@@ -24,7 +24,7 @@ EVERY_SECONDS = 10
 START_SECONDS = 3
 CALM_SECONDS = 20
 # Warm shutdown waits for the scans at work; an operator waits 10 s.
-PATIENCE_SECONDS = 4
+PATIENCE_SECONDS = 5
 
 
 def worker_name() -> str:

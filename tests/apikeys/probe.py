@@ -1,12 +1,11 @@
-"""A POST whose work can be counted, held up and made to fail; routes for it."""
+"""The real routes, and a POST whose work can be counted, held up and made to fail."""
 
 from __future__ import annotations
 
 import threading
 
-from django.contrib import admin
 from django.db import transaction
-from django.urls import include, path
+from django.urls import path
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 from apikeys.api.idempotency import IdempotentPostMixin
 from apikeys.audit import record
 from apikeys.authentication import actor_of
+from sentrascan_project import urls
 
 at_work = threading.Event()
 may_go_on = threading.Event()
@@ -62,9 +62,8 @@ class UndeclaredView(APIView):
 
 
 urlpatterns = [
-    path("api/v1/", include("apikeys.api.urls")),
+    *urls.urlpatterns,
     path("probe", ProbeView.as_view()),
     path("fingerprint", FingerprintView.as_view()),
     path("undeclared", UndeclaredView.as_view()),
-    path("admin/", admin.site.urls),
 ]

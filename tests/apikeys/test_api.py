@@ -220,3 +220,24 @@ def test_lists_cost_the_same_number_of_queries_whatever_their_length(
         old, _ = ApiKey.objects.rotate(old, 1)
     with django_assert_max_num_queries(3):
         assert len(admin.get(KEYS).json()) == 12
+
+
+def test_lists_are_paged_by_links(admin):
+    for number in range(3):
+        ApiKey.objects.issue(name=f"key {number}", role="viewer")
+    names, path = [], f"{KEYS}?limit=2"
+    while path:
+        response = admin.get(path)
+        assert response.headers["X-Total-Count"] == "4"
+        names += [row["name"] for row in response.json()]
+        following = re.search(
+            r'<([^>]+)>; rel="next"', response.headers.get("Link", "")
+        )
+        path = following and following[1].removeprefix("http://testserver")
+    assert names == ["key 2", "key 1", "key 0", "the admin"]
+
+
+def test_a_refusal_is_a_problem_that_points_at_the_field(admin):
+    response = admin.send(KEYS, {"name": "a", "role": "root"})
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/role"]

@@ -20,8 +20,11 @@ from apikeys.models import ApiKey, AuditEvent
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_key_goes_through_its_life(process_environment):
-    def auth(*arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def auth(process_environment):
+    """Return a function that runs `auth` as a process, on this test's database."""
+
+    def run_process(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "django", "auth", *arguments],
             cwd=ROOT,
@@ -32,6 +35,10 @@ def test_a_key_goes_through_its_life(process_environment):
             check=False,
         )
 
+    return run_process
+
+
+def test_a_key_goes_through_its_life(auth):
     made = auth("create", "--name", "ci", "--role", "scanner")
     assert made.returncode == 0, made.stderr
     # Nothing but the key: a shell takes it as it is.

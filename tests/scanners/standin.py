@@ -1,4 +1,4 @@
-"""A stand-in tool: a real environment of its own whose program runs what a test gives it."""
+"""A stand-in tool: a real environment whose program runs what a test gives it."""
 
 from __future__ import annotations
 
@@ -142,14 +142,14 @@ _reasons: dict[sandbox.Rung, str] = {}
 def alive(token: str) -> list[int]:
     """Return the processes that have `token` among their arguments."""
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
             try:
-                arguments = Path("/proc", name, "cmdline").read_bytes()
+                arguments = (process / "cmdline").read_bytes()
             except OSError:
                 continue
             if token.encode() in arguments:
-                found.append(int(name))
+                found.append(int(process.name))
     return found
 
 

@@ -17,7 +17,9 @@ CONFIG = {"mcpServers": {"files": {"command": "files-server", "args": ["--read"]
 
 def make_scan(*, minutes: int = 0, **fields: Any) -> Scan:
     """Insert a scan created `minutes` after BEGIN; completed and passed by default."""
-    detail = {name: fields.pop(name) for name in ("labels", "reasons") if name in fields}
+    detail = {
+        name: fields.pop(name) for name in ("labels", "reasons") if name in fields
+    }
     values = {
         "created_at": BEGIN + timedelta(minutes=minutes),
         "scan_type": "model",
@@ -27,7 +29,9 @@ def make_scan(*, minutes: int = 0, **fields: Any) -> Scan:
     } | fields
     if values["scan_status"] in {ScanStatus.COMPLETED, ScanStatus.FAILED}:
         is_failed = values["scan_status"] == ScanStatus.FAILED
-        values.setdefault("verdict", Verdict.INCONCLUSIVE if is_failed else Verdict.PASS)
+        values.setdefault(
+            "verdict", Verdict.INCONCLUSIVE if is_failed else Verdict.PASS
+        )
         values.setdefault("started_at", values["created_at"])
         values.setdefault("finished_at", values["created_at"] + timedelta(seconds=2))
     if values["scan_status"] == ScanStatus.RUNNING:
@@ -64,4 +68,5 @@ def pointers(answer: Any) -> set[str]:
     """Return what a problem names: pointers of the body, parameters of the query."""
     assert answer["Content-Type"] == "application/problem+json", answer.content
     errors = answer.json()["errors"]
-    return {e.get("pointer") or e.get("parameter") or e["header"] for e in errors}
+    places = ("pointer", "parameter", "header")
+    return {next(e[place] for place in places if place in e) for e in errors}

@@ -190,7 +190,8 @@ def test_the_cursor_of_another_list_is_refused(viewer_api: APIClient) -> None:
 
 def test_the_count_stops_at_ten_thousand(viewer_api: APIClient) -> None:
     Scan.objects.bulk_create(
-        Scan(scan_type="model", target="t", policy_name="default") for _ in range(10_001)
+        Scan(scan_type="model", target="t", policy_name="default")
+        for _ in range(10_001)
     )
     page = viewer_api.get(f"{URL}?limit=1")
     assert page["X-Total-Count"] == "10000"
@@ -218,7 +219,10 @@ def test_one_scan_has_its_runs_and_reasons(viewer_api: APIClient) -> None:
     make_run(scan, "sentrascan-files", status="timed_out", error="took too long")
     found = viewer_api.get(f"{URL}/{scan.pk}").json()
     assert found["reasons"] == ["because"]
-    assert [run["scanner"] for run in found["runs"]] == ["modelaudit", "sentrascan-files"]
+    assert [run["scanner"] for run in found["runs"]] == [
+        "modelaudit",
+        "sentrascan-files",
+    ]
     names = (
         "scanner tool_version status sandbox reused_from duration_ms findings_count "
         "coverage error"

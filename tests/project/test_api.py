@@ -1,0 +1,166 @@
+"""Failures below /api/ are problem documents, whatever raised them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections
+from django.test import Client
+from rest_framework.test import APIClient
+
+from scans.models import Scan
+from sentrascan_project.paging import Order
+
+pytestmark = pytest.mark.django_db
+SCANS = "/api/v1/scans"
+MEMBERS = {"type", "title", "status", "detail", "instance", "errors", "request_id"}
+
+
+def problem(answer: Any, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == MEMBERS
+    assert body["status"] == status
+    assert body["request_id"] == answer["X-Request-ID"]
+    assert "?" not in body["instance"]
+    return body
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/v2/scans", "/api/v1/scan", f"{SCANS}/x"])
+@pytest.mark.parametrize("method", ["get", "post", "delete", "head", "options"])
+def test_an_unknown_route_is_a_404_problem(path: str, method: str) -> None:
+    answer = getattr(Client(enforce_csrf_checks=True), method)(path)
+    if method == "head":
+        assert answer.status_code == 404
+    else:
+        problem(answer, 404)
+
+
+def test_elsewhere_an_unknown_route_is_a_page(client: Client) -> None:
+    answer = client.get("/nothing-here")
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("put", SCANS, {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("delete", SCANS, {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("post", "/api/v1/health", {"GET", "HEAD", "OPTIONS"}),
+        ("post", "/api/v1/docs", {"GET", "HEAD"}),
+        ("patch", "/api/v1/scanners", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_wrong_method_is_405_with_allow(
+    api: APIClient, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = getattr(api, method)(path)
+    problem(answer, 405)
+    assert set(answer["Allow"].split(", ")) == allowed
+
+
+def test_a_method_nobody_knows_is_405(api: APIClient) -> None:
+    problem(api.generic("BREW", SCANS), 405)
+
+
+def test_what_cannot_be_answered_is_406(api: APIClient) -> None:
+    problem(api.get(SCANS, headers={"Accept": "text/html"}), 406)
+
+
+def test_options_says_what_is_allowed(viewer_api: APIClient) -> None:
+    answer = viewer_api.options(SCANS)
+    assert answer.status_code == 200
+    assert "POST" in answer["Allow"]
+
+
+def test_without_a_key_it_is_401_with_a_challenge(anonymous_api: APIClient) -> None:
+    body = problem(anonymous_api.get(SCANS), 401)
+    wrong = anonymous_api.get(SCANS, headers={"X-API-Key": "ssk_bad"})
+    assert problem(wrong, 401)["detail"] == body["detail"]
+    assert wrong["WWW-Authenticate"] == 'Bearer realm="sentrascan"'
+
+
+def test_too_small_a_role_is_403_and_counted(viewer_api: APIClient) -> None:
+    answer = viewer_api.post(SCANS, {}, format="json")
+    problem(answer, 403)
+    assert answer["RateLimit"]
+
+
+def test_a_body_without_a_length_is_411(scanner_api: APIClient) -> None:
+    answer = scanner_api.generic(
+        "POST", SCANS, b"", "application/json", HTTP_TRANSFER_ENCODING="chunked"
+    )
+    problem(answer, 411)
+
+
+def test_a_host_we_do_not_answer_for_is_400(api: APIClient) -> None:
+    answer = api.get(SCANS, headers={"Host": "evil.example"})
+    problem(answer, 400)
+    assert "evil" not in answer.content.decode()
+
+
+def test_a_fault_of_ours_is_a_500_that_tells_nothing(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from scans.api.views import scanners
+
+    monkeypatch.setattr(scanners, "SCANNERS", {"x": "not a scanner"})
+    api.raise_request_exception = False
+    body = problem(api.get("/api/v1/scanners"), 500)
+    assert body["detail"] == "Internal Server Error"
+    records = [r for r in caplog.records if r.name == "django.request"]
+    assert records
+    assert records[0].exc_info
+    assert records[0].levelname == "ERROR"
+
+
+def test_answers_are_private_and_not_reused_unasked(api: APIClient) -> None:
+    assert api.get(SCANS)["Cache-Control"] == "private, no-cache"
+    created = api.post(
+        "/api/v1/api-keys", {"name": "n", "role": "viewer"}, format="json"
+    )
+    assert created.status_code == 201, created.content
+    assert "no-store" in created["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/api-keys", "/api/v1/audit-events"])
+def test_the_other_lists_are_paged_too(api: APIClient, path: str) -> None:
+    for name in ("a", "b"):
+        body = {"name": name, "role": "viewer"}
+        api.post("/api/v1/api-keys", body, format="json")
+    page = api.get(f"{path}?limit=1")
+    assert page.status_code == 200, page.content
+    assert int(page["X-Total-Count"]) >= 2
+    following = page["Link"].partition(">")[0].lstrip("<")
+    assert api.get(following).json() != page.json()
+    problem(api.get(f"{path}?colour=red"), 400)
+
+
+def test_a_list_must_be_ordered_by_two_columns() -> None:
+    with pytest.raises(TypeError):
+        Order.of(Scan.objects.order_by("created_at"))
+
+
+class Away:
+    """A database that has gone: every way to reach it fails as it then does."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise OperationalError("connection refused: host=db password=hidden")
+
+
+@pytest.fixture
+def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections["default"], "cursor", Away())
+
+
+def test_without_the_database_it_is_503(
+    api: APIClient, database_away: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = api.get(SCANS)
+    body = problem(answer, 503)
+    assert int(answer["Retry-After"]) > 0
+    assert "host=db" not in body["detail"]
+    assert any(record.levelname == "ERROR" for record in caplog.records)

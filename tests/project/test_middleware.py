@@ -1,0 +1,83 @@
+"""What every request gets: an id, a checked trace context, one log line."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from apikeys.models import AuditEvent
+from scans.models import ScanDetail
+from tests.scans.api_samples import TOOLS
+
+pytestmark = pytest.mark.django_db
+URL = "/livez"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("given", ["abc-1.2_3", "A", "x" * 64])
+def test_a_plain_id_of_the_client_is_kept(client: Client, given: str) -> None:
+    assert client.get(URL, headers={"X-Request-ID": given})["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\nb", "é", "<b>", "-x", "a;b"])
+def test_any_other_is_replaced(client: Client, given: str) -> None:
+    answer = client.get(URL, headers={"X-Request-ID": given})
+    assert answer["X-Request-ID"] != given
+    assert len(answer["X-Request-ID"]) == 32
+
+
+def test_every_answer_has_an_id_of_its_own(client: Client) -> None:
+    ids = {client.get(path)["X-Request-ID"] for path in (URL, "/nope", "/api/nope")}
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (TRACE, TRACE),
+        (TRACE.upper(), ""),
+        (TRACE + "-more", ""),
+        ("ff" + TRACE[2:], ""),
+        (TRACE.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32), ""),
+        (TRACE.replace("b7ad6b7169203331", "0" * 16), ""),
+        ("x" * 5000, ""),
+    ],
+)
+def test_only_a_well_formed_trace_reaches_the_scan(
+    scanner_api: APIClient, given: str, kept: str
+) -> None:
+    answer = scanner_api.post(
+        "/api/v1/scans",
+        {"scan_type": "mcp", "tools": TOOLS},
+        format="json",
+        headers={"traceparent": given, "X-Request-ID": "mine"},
+    )
+    assert answer.status_code == 202, answer.content
+    assert ScanDetail.objects.get().traceparent == kept
+    assert AuditEvent.objects.latest("id").request_id == "mine"
+
+
+def test_a_log_line_has_no_query_and_no_key(
+    viewer_api: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    viewer_api.get("/api/v1/scans?q=secretive", headers={"traceparent": TRACE})
+    lines = [r for r in caplog.records if r.name == "sentrascan.request"]
+    assert [line.path for line in lines] == ["/api/v1/scans"]
+    assert lines[0].status == 200
+    assert lines[0].trace_id == TRACE.split("-")[1]
+    ours = [r for r in caplog.records if not r.name.startswith("django.db")]
+    told = " ".join(f"{r.getMessage()} {vars(r)}" for r in ours)
+    assert "secretive" not in told
+    assert "ssk_" not in told
+
+
+def test_probes_are_not_logged(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client.get("/api/v1/health")
+    assert not [r for r in caplog.records if r.name == "sentrascan.request"]
