@@ -185,6 +185,7 @@ def main() -> int:
     except (SetupError, OSError) as error:
         sys.stderr.write(f"set-up failed: {error}\n")
         return 1
+    sys.stdout.write(f"set up: .venv/bin/sentrascan, scanners in {scanners}\n")
     return 0
 
 

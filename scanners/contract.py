@@ -238,8 +238,8 @@ class Scanner(ABC):
 
     name: ClassVar[str]  # stored in rows, never renamed; also the tool's folder
     kinds: ClassVar[frozenset[TargetKind]]
-    # "package.module:function", what the tool's console script calls. A module of
-    # ours (`scanners....`) runs under our own Python instead of an isolated one.
+    # "package.module:function", what the tool's console script calls. It runs under the
+    # Python that the tool is installed in, which for our own scanners is ours.
     entry_point: ClassVar[str]
     distribution: ClassVar[str]  # whose version is the tool's; "" for our own
     limits: ClassVar[Limits] = Limits()

@@ -147,8 +147,9 @@ def _recorded(record: Path) -> Iterator[tuple[str, int]]:
     """
     with record.open(encoding="utf-8", newline="") as lines:
         for path, _digest, size in csv.reader(lines):
-            # Scripts lie outside, their first line rewritten; bytecode has no size.
-            if size and not path.startswith(".."):
+            # Scripts lie outside, their first line rewritten; bytecode has no size, and
+            # where a wheel brings its own, ours lies over it.
+            if size and not path.startswith("..") and "__pycache__/" not in path:
                 yield path, int(size)
 
 

@@ -81,6 +81,10 @@ def import_tool() -> None:
     """Import what every run needs, once, before the first fork."""
     for module in ("cli", "scanner", "run_checks", "baseline"):
         import_module(f"mcp_checkpoint.{module}")
+    # Its threads race to compile these on first use: the losers see half a list, and
+    # find less without a word, or None, and give up on the tool (2.1.1).
+    for check in ("command_injection", "hardcoded_secrets"):
+        import_module(f"mcp_checkpoint.scan_checks.{check}")._get_compiled_patterns()
 
 
 def _scan(file: Path) -> dict[str, Any]:

@@ -85,13 +85,14 @@ def run(
     """Run `scanner`'s tool on `target` in the sandbox `rung` and read its report.
 
     Raises `ScannerMissing`, `ScannerTimeout`, `ScannerError` with a sentence for
-    people, and `ScanStopped` once `stop` is set. Nothing is left below `run_dir`, and
-    no process.
+    people, `ScanStopped` once `stop` is set. No file or process is left in any case.
     """
     started = time.monotonic()
     if not tool.python.exists():
         raise ScannerMissing(f"{tool.name} is not installed: its Python is not there")
     command = scanner.command(target)
+    # a module of ours may run under a tool's Python: it then needs the package too
+    own = _LAUNCH.parent if scanner.entry_point.startswith("scanners.") else _LAUNCH
     completed = execute(
         [str(tool.python), "-I", str(_LAUNCH), scanner.entry_point, *command.arguments],
         name=tool.name,
@@ -99,9 +100,9 @@ def run(
         limits=limits,
         rung=rung,
         run_dir=run_dir,
+        # an MCP target is in the command's files, if anywhere
         reach=Reach(
-            readable=(*tool.readable, _LAUNCH),
-            # an MCP target is in the command's files, if anywhere
+            readable=(*tool.readable, own),
             target=None if target.document is not None else target.root,
             python=tool.python,
         ),
@@ -109,18 +110,22 @@ def run(
         outputs=command.outputs,
         stop=stop,
     )
+    report = _parse(scanner, target, completed, tool.name)
+    return Finished(report, round((time.monotonic() - started) * 1000))
+
+
+def _parse(scanner: Scanner, target: Target, completed: Completed, name: str) -> Report:
     try:
-        report = scanner.parse(target, completed)
+        return scanner.parse(target, completed)
     except ScannerError:
         raise
     # A report is untrusted input: whatever a reader trips over, it is no answer.
     except Exception as error:
         said = _printable(completed.stderr or completed.stdout)
         raise ScannerError(
-            f"{tool.name} left a report that cannot be read"
+            f"{name} left a report that cannot be read"
             f" ({type(error).__name__}); it said: {said or 'nothing'}"
         ) from error
-    return Finished(report, round((time.monotonic() - started) * 1000))
 
 
 def execute(

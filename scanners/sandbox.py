@@ -47,7 +47,7 @@ _SENTENCES = {
     Rung.LANDLOCK: "Tools run under Landlock and seccomp: no network, no file but their"
     " target, no signal to other processes; names of other files can be seen.",
     Rung.RLIMITS: "Tools run under seccomp and resource limits only: no network, but"
-    " every file that this account can read is within their reach.",
+    " every file that this account can read or change is within their reach.",
 }
 
 # The system that a tool's Python stands on; nothing that tells this machine's story.

@@ -48,6 +48,8 @@ class RequestIdMiddleware:
         try:
             response = _refused(request) or self.get_response(request)
             response["X-Request-ID"] = request_id
+            if request.method == "HEAD" and isinstance(response, HttpResponse):
+                response.content = b""  # its Content-Length stays what GET would say
             if request.path.startswith(API):
                 response.headers.setdefault("Cache-Control", "private, no-cache")
             _log(request, response, started, trace[1] if trace else "")

@@ -55,6 +55,9 @@ def problem(
     }
     answer = HttpResponse(orjson.dumps(body), MEDIA_TYPE, status, headers=headers)
     answer.headers.setdefault("Cache-Control", "no-store")
+    # Django would log each a second time, and 503 as an error of ours; a fault that
+    # nobody expected is a 500 and keeps its line with the trace.
+    answer._has_been_logged = status != 500  # type: ignore[attr-defined]
     return answer
 
 

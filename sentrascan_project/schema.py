@@ -124,7 +124,10 @@ def complete(
 
 
 def _complete(operation: Document, path: str, method: str) -> None:
-    is_public = {} in operation.get("security", [{}]) or not operation.get("security")
+    # The generator means both schemes together; either will do.
+    schemes = [{n: s[n]} for s in operation.get("security", []) for n in s]
+    is_public = not schemes
+    operation["security"] = schemes or [{}]
     statuses = {400, 401, 406, 429, 500, 503} - ({429} if is_public else set())
     if not is_public:
         statuses |= {403}

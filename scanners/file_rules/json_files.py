@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from scanners.file_rules import patterns
@@ -28,8 +28,13 @@ DANGEROUS_ROOTS = frozenset(
 )
 
 
+JUDGED = CODE_MAPS | CALL_TAGS | TARGET_KEYS | {"trust_remote_code"}
+
+
 class Pairs(list[tuple[str, Any]]):
     """An object with all its members, also those of the same name."""
+
+    __slots__ = ()
 
 
 class NotStrictError(ValueError):
@@ -84,27 +89,26 @@ def _integer(digits: str) -> int:
 
 
 def walk(document: Any) -> Iterator[Match]:
-    """Yield the matches of every name and string, outermost first."""
-    stack: list[tuple[Any, tuple[str, ...]]] = [(document, ())]
+    """Yield the matches of every name and string.
+
+    Only containers are kept on the stack and only matches get a path: vocabularies
+    have a million strings.
+    """
+    stack: list[tuple[Any, tuple[str, ...]]] = [([document], ())]
     while stack:
         value, path = stack.pop()
-        if isinstance(value, list) and len(path) >= MAX_DEPTH:
+        if len(path) > MAX_DEPTH:
             raise NotStrictError(f"nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, str):
-            yield from _texts(value, path)
-        elif isinstance(value, Pairs):
+        if isinstance(value, Pairs):
             yield from _members(value, path)
-            stack += [
-                (item, (*path, name))
-                for name, item in reversed(value)
-                if isinstance(item, str | list)
-            ]
-        elif isinstance(value, list):
-            stack += [
-                (item, (*path, str(index)))
-                for index, item in reversed(list(enumerate(value)))
-                if isinstance(item, str | list)
-            ]
+            items: Iterable[tuple[Any, Any]] = value
+        else:
+            items = enumerate(value)
+        for name, item in items:
+            if isinstance(item, list):
+                stack.append((item, (*path, str(name))))
+            elif isinstance(item, str) and patterns.is_suspect(item):
+                yield from _texts(item, (*path, str(name)))
 
 
 def _texts(text: str, path: tuple[str, ...]) -> Iterator[Match]:
@@ -113,16 +117,16 @@ def _texts(text: str, path: tuple[str, ...]) -> Iterator[Match]:
 
 
 def _members(pairs: Pairs, path: tuple[str, ...]) -> Iterator[Match]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = [name for name, count in Counter(names).items() if count > 1]
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = [name for name, count in counts.items() if count > 1]
         yield Match("JSON_DUPLICATE_KEY", pointer(path), _cut(twice))
     for name, value in pairs:
-        yield from _texts(name, (*path, name))
-        rule = _rule_of_member(name, value)
-        if rule:
+        if patterns.is_suspect(name):
+            yield from _texts(name, (*path, name))
+        if name in JUDGED and (rule := _rule_of_member(name, value)):
             yield Match(rule, pointer((*path, name)), _cut(_strings(value)))
-    members = dict(pairs)
     if members.get("class_name") == "Lambda" and _holds_function(members):
         yield Match("KERAS_LAMBDA", pointer(path), ("Lambda",))
 
@@ -167,5 +171,6 @@ def _cut(texts: list[str]) -> tuple[str, ...]:
 
 def pointer(path: tuple[str, ...]) -> str:
     """Return an RFC 6901 pointer, cut where names are absurdly long."""
-    parts = (part.replace("~", "~0").replace("/", "~1") for part in path)
+    # The first step leads from the list that holds the document into it.
+    parts = (part.replace("~", "~0").replace("/", "~1") for part in path[1:])
     return "".join(f"/{part[:100]}" for part in parts)[:500]

@@ -29,8 +29,8 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 # What programs have at the starts of lines: one such line, and it is no prose.
 PROGRAM_LINE = re.compile(
     r"\s*(?:import\s+[\w.]+\s*$|import\s+[\w.]+\s+as\s|from\s+[\w.]+\s+import\b"
-    r"|def\s+\w+\s*\(|class\s+\w+[^ ]*:\s*$|#include\b|function\s+\w+\s*\("
-    r"|(?:var|let|const)\s+\w+\s*=|(?:export|set)\s+\w+=|<\w+[^>]*>)"
+    r"|def\s+\w+\s*\(|class\s+\w[^ ]*:\s*$|#include\b|function\s+\w+\s*\("
+    r"|(?:var|let|const)\s+\w+\s*=|(?:export|set)\s+\w+=|<\w[^>]*>)"
 )
 # What data and commands look like; a few such lines stand in any text.
 DATA_LINE = re.compile(
@@ -38,11 +38,12 @@ DATA_LINE = re.compile(
     r"|\$\w|[{}\[\]<!%&|;@])|.*[{};\\]\s*$"
 )
 GIT_ATTRIBUTES = re.compile(
-    r'(?:"[^"]+"|\S+)(?:[ \t]+(?:-|!)?[\w.-]+(?:=[^\s=]*)?)+[ \t]*\Z|'
+    r'(?:"[^"]+"|\S+)(?:[ \t]+!?[\w.-]+(?:=[^\s=]*)?)+[ \t]*\Z|'
     r"\[attr\][\w.-]+(?:[ \t]+\S+)+\Z"
 )
 # Formats that no other file can have by accident.
 WITH_GRAMMAR = frozenset({"BPE merges", "tiktoken vocabulary", "git attributes"})
+MAX_ROW = 2_000
 VERSION_LINE = re.compile(r"#version:\s*[\d.]+\s*\Z")
 
 
@@ -138,7 +139,8 @@ def _is_rank(row: str) -> bool:
 
 def _is_git_attributes(text: str) -> bool:
     rows = (row.strip() for row in _rows(text))
-    return all(GIT_ATTRIBUTES.match(r) for r in rows if r and not r.startswith("#"))
+    told = [row for row in rows if row and not row.startswith("#")]
+    return all(len(row) <= MAX_ROW and GIT_ATTRIBUTES.match(row) for row in told)
 
 
 def _is_git_ignore(text: str) -> bool:

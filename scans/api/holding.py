@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS = 60
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.1, 0.5, 1.3
-# A client that went away is noticed when something is written to it.
-HEARTBEAT_SECONDS = 5.0
+# A client that went away is noticed at the second write after it.
+HEARTBEAT_SECONDS = 2.0
 # A client that still listens then comes again (`retry`), on whichever thread is free.
 STREAM_SECONDS = 900.0
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,6})"?')

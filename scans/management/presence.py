@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import threading
 from typing import Any
@@ -53,16 +52,30 @@ class Presence:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(timeout=1)
-        self._write_or_warn(lambda: Worker.objects.filter(pk=self.name).delete())
+        self._remove_row()
 
     def hurry(self, **_: Any) -> None:
-        """Bound a warm shutdown: its scans are then given back by their leases."""
+        """Bound a warm shutdown: scans that take longer are given back by their leases.
+
+        Celery's own cold shutdown waits on for the tasks it has cancelled.
+        """
         self._is_over.set()
-        timer = threading.Timer(
-            PATIENCE_SECONDS, os.kill, [os.getpid(), signal.SIGQUIT]
-        )
+        timer = threading.Timer(PATIENCE_SECONDS, self._leave)
         timer.daemon = True
         timer.start()
+
+    def _leave(self) -> None:
+        at_work = len(state.active_requests)
+        logger.warning(
+            "Worker %s ends with %s scans at work; they run again", self.name, at_work
+        )
+        self._remove_row()
+        # The kernel kills the pool with us (PDEATHSIG), and every tool's supervisor
+        # kills its tool when the pool's end of the pipe closes.
+        os._exit(0)
+
+    def _remove_row(self) -> None:
+        self._write_or_warn(lambda: Worker.objects.filter(pk=self.name).delete())
 
     def _beat(self) -> None:
         started_at = timezone.now()

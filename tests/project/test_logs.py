@@ -45,14 +45,12 @@ def test_bound_ids_are_in_the_line() -> None:
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.WARNING])
-@pytest.mark.parametrize("word", ["error", "Error", "ERROR", "ConnectionError", "terrors"])
+@pytest.mark.parametrize("word", ["error", "Error", "ERROR", "IOError", "terrors"])
 def test_below_error_the_word_is_cut(level: int, word: str) -> None:
     extra = {"path": f"/a/{word}", "error": word}
     text = line(level, "got %s", word, extra=extra, **DEFAULT)
     assert "error" not in text.lower()
-    assert json.loads(text)["message"] == "got " + word.lower().replace(
-        "error", "err."
-    ) or "err." in text.lower()
+    assert "err." in json.loads(text)["message"].lower()
 
 
 def test_a_trace_below_error_is_cut_too() -> None:

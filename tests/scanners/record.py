@@ -47,38 +47,18 @@ DESCRIPTOR = re.compile(r"/proc/self/fd/\d+/")
 
 def model_samples() -> dict[str, Mapping[str, bytes]]:
     """Samples of both scanners of models, by the name of their golden report."""
-    harmless = {
-        "weights.npy": samples.npy(),
-        "weights.npz": samples.npz(),
-        "model.safetensors": samples.safetensors(),
-        "model.onnx": samples.onnx(),
-        "state.pkl": samples.clean_pickle(),
-    }
     return {
         "empty": {"model.pkl": b""},
         "one": {"model.pkl": samples.malicious_pickle(4)},
-        "many": {
-            "calls.pkl": samples.many_calls_pickle(),
-            "old.pkl": samples.malicious_pickle(0),
-            "checkpoint.pt": samples.torch_zip(samples.malicious_pickle(2)),
-            "operator.onnx": samples.onnx("PyOp", "ai.onnx.contrib"),
-            "README.md": samples.chatty_readme(),
-            "config.json": samples.hostile_config(),
-            "tokenizer_config.json": samples.as_json(
-                {"chat_template": samples.dangerous_template()}
-            ),
-            "curve.png": samples.png(trailing=b"more"),
+        "many": hostile_files(),
+        "broken": broken_files(),
+        "harmless": {
+            "weights.npy": samples.npy(),
+            "weights.npz": samples.npz(),
+            "model.safetensors": samples.safetensors(),
+            "model.onnx": samples.onnx(),
+            "state.pkl": samples.clean_pickle(),
         },
-        "broken": {
-            "model.pkl": samples.truncated_pickle(),
-            "checkpoint.pt": samples.torch_zip(samples.truncated_pickle()),
-            "model.onnx": samples.onnx()[:60],
-            "model.safetensors": samples.safetensors()[:-4],
-            "weights.npy": samples.npy()[:-5],
-            "unknown.xyz": b"\x01\x02\x03unknown",
-            "config.json": b'{"a": 1} and more',
-        },
-        "harmless": harmless,
         "checkpoint": {
             "checkpoint.pt": samples.torch_zip(),
             "pytorch_model-00001-of-00002.bin": samples.torch_zip(),
@@ -92,15 +72,44 @@ def model_samples() -> dict[str, Mapping[str, bytes]]:
             **samples.repository(),
             "spiece.model": samples.sentencepiece(3_000, has_controls=False),
         },
-        "archives": {
-            "known.zip": samples.zip_of({"in/model.pkl": samples.malicious_pickle()}),
-            "partly.zip": samples.zip_of({"ok.npy": samples.npy(), "x": b"\x01\x02?"}),
-            "nested.zip": samples.zip_of(
-                {"in.zip": samples.zip_of({"k (pos 3)": samples.malicious_pickle(2)})}
-            ),
-            "odd:name (pos 7).pkl": samples.malicious_pickle(),
-            "rejected.tar": samples.tar_of({"a:b.pkl": samples.malicious_pickle()}),
-        },
+        "archives": archives(),
+    }
+
+
+def hostile_files() -> Mapping[str, bytes]:
+    template = {"chat_template": samples.dangerous_template()}
+    return {
+        "calls.pkl": samples.many_calls_pickle(),
+        "old.pkl": samples.malicious_pickle(0),
+        "checkpoint.pt": samples.torch_zip(samples.malicious_pickle(2)),
+        "operator.onnx": samples.onnx("PyOp", "ai.onnx.contrib"),
+        "README.md": samples.chatty_readme(),
+        "config.json": samples.hostile_config(),
+        "tokenizer_config.json": samples.as_json(template),
+        "curve.png": samples.png(trailing=b"more"),
+    }
+
+
+def broken_files() -> Mapping[str, bytes]:
+    return {
+        "model.pkl": samples.truncated_pickle(),
+        "checkpoint.pt": samples.torch_zip(samples.truncated_pickle()),
+        "model.onnx": samples.onnx()[:60],
+        "model.safetensors": samples.safetensors()[:-4],
+        "weights.npy": samples.npy()[:-5],
+        "unknown.xyz": b"\x01\x02\x03unknown",
+        "config.json": b'{"a": 1} and more',
+    }
+
+
+def archives() -> Mapping[str, bytes]:
+    inner = samples.zip_of({"k (pos 3)": samples.malicious_pickle(2)})
+    return {
+        "known.zip": samples.zip_of({"in/model.pkl": samples.malicious_pickle()}),
+        "partly.zip": samples.zip_of({"ok.npy": samples.npy(), "x": b"\x01\x02?"}),
+        "nested.zip": samples.zip_of({"in.zip": inner}),
+        "odd:name (pos 7).pkl": samples.malicious_pickle(),
+        "rejected.tar": samples.tar_of({"a:b.pkl": samples.malicious_pickle()}),
     }
 
 

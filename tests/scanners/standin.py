@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
 import venv
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scanners import runner, sandbox
+from scanners import landlock, runner, sandbox
 from scanners.contract import (
     Command,
     Completed,
@@ -129,14 +131,24 @@ def strongest() -> sandbox.Rung:
 
 
 def need(rung: sandbox.Rung) -> sandbox.Rung:
-    """Return `rung`, or skip the test where this machine truly does not have it."""
-    reason = _reasons.setdefault(rung, sandbox._try(rung))
-    if reason:
-        pytest.skip(f"no {rung} here: {reason}")
+    """Return `rung`, or skip the test where this machine does not have it.
+
+    Asks the machine, not the sandbox: a rung of ours that is broken must fail.
+    """
+    if rung is sandbox.Rung.LANDLOCK and not landlock.abi():
+        pytest.skip("this kernel has no Landlock")
+    if rung is sandbox.Rung.BUBBLEWRAP and not _has_bubblewrap():
+        pytest.skip("bubblewrap is not installed, or may not make namespaces here")
     return rung
 
 
-_reasons: dict[sandbox.Rung, str] = {}
+@cache
+def _has_bubblewrap() -> bool:
+    bare = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    try:
+        return subprocess.run(bare, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def alive(token: str) -> list[int]:

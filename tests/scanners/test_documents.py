@@ -203,6 +203,13 @@ def test_more_elements_than_the_limit_are_refused() -> None:
         read([{"name": "a"}] * 20_001)
 
 
+def test_more_secrets_than_can_be_masked_are_refused() -> None:
+    env = {f"TOKEN_{n}": f"{GITHUB_TOKEN}{n}" for n in range(1001)}
+
+    with pytest.raises(DocumentError):
+        read({"mcpServers": {"a": {"command": "x", "env": env}}})
+
+
 def test_the_canonical_form_knows_no_order_of_keys() -> None:
     assert canonical({"b": 1, "a": [1.0, "é"]}) == '{"a":[1,"é"],"b":1}'.encode()
 

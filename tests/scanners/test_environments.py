@@ -80,29 +80,28 @@ def test_nothing_in_it_names_the_place_where_it_was_built(prepared):
             assert ".partial-" not in path.read_text(), path
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (lambda home: (home / "installed.json").unlink(), "not installed"),
-        (lambda home: (home / "installed.json").write_text("{"), "not installed"),
-        (lambda home: (home / "bin" / "python").unlink(), "its Python is gone"),
-        (
-            lambda home: next(home.rglob("toolbox.py")).unlink(),
-            "toolbox.py is gone",
-        ),
-        (
-            lambda home: next(home.rglob("toolbox.py")).write_text("x"),
-            "toolbox.py is not as installed",
-        ),
-        (
-            lambda home: shutil.rmtree(next(home.rglob("toolbox-1.0.dist-info"))),
-            "toolbox-1.0.dist-info is gone",
-        ),
-    ],
-)
-def test_a_damaged_environment_is_noticed(prepared, home, damage, reason):
-    damage(home)
+DAMAGES = {
+    "not installed": lambda home: (home / "installed.json").write_text("{"),
+    "its Python is gone": lambda home: (home / "bin" / "python").unlink(),
+    "toolbox.py is gone": lambda home: next(home.rglob("toolbox.py")).unlink(),
+    "toolbox.py is not as installed": lambda home: next(
+        home.rglob("toolbox.py")
+    ).write_text("x"),
+    "toolbox-1.0.dist-info is gone": lambda home: shutil.rmtree(
+        next(home.rglob("toolbox-1.0.dist-info"))
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGES)
+def test_a_damaged_environment_is_noticed(prepared, home, reason):
+    DAMAGES[reason](home)
     assert flaw(home, prepared[1]) == reason
+
+
+def test_an_environment_without_its_marker_is_not_finished(prepared, home):
+    (home / "installed.json").unlink()
+    assert flaw(home, prepared[1]) == "not installed"
 
 
 def test_a_changed_lock_is_noticed_and_replaces_what_is_there(tmp_path: Path):

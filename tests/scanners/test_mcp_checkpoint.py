@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from scanners.adapters.mcp_checkpoint import McpCheckpoint
 from scanners.adapters.sentrascan_mcp import SentrascanMcp
 from scanners.contract import Category, Completed, Report, ScannerError, Severity
+from scanners.install import installed
 from scanners.redaction import redact, secrets_of
+from scanners.runner import run
+from scanners.sandbox import probe
 from tests.scanners.mcp_samples import (
     BROKEN,
     CLEAN_CONFIG,
@@ -19,6 +23,7 @@ from tests.scanners.mcp_samples import (
     HARMLESS,
     MANY,
     ONE,
+    SCANNERS_DIR,
     SECRETS,
     document,
     golden,
@@ -243,6 +248,26 @@ def test_the_bait_is_flagged(scanner: Any, tmp_path: Path) -> None:
     report = scanner.parse(target, run_tool(scanner, target, tmp_path))
 
     assert max(f.rule.severity for f in report.findings) >= Severity.HIGH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scanner", [SCANNER, OWN], ids=lambda s: s.name)
+def test_it_answers_the_same_inside_the_sandbox(scanner: Any, tmp_path: Path) -> None:
+    target = target_of(CONFIG)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    finished = run(
+        scanner,
+        installed(scanner.name, SCANNERS_DIR),
+        target,
+        limits=scanner.limits,
+        rung=probe(),
+        run_dir=tmp_path,
+        stop=Event(),
+    )
+
+    assert finished.report == scanner.parse(target, run_tool(scanner, target, outside))
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scanners.contract import (
     Category,
@@ -18,7 +20,7 @@ from scanners.contract import (
     Skipped,
 )
 from scanners.mcp_rules.secrets import find
-from scanners.mcp_rules.tokens import is_placeholder, tokens_in
+from scanners.mcp_rules.tokens import FORMATS, MARKERS, is_placeholder, tokens_in
 from scanners.redaction import mask, redact, secrets_of
 from tests.scanners.mcp_samples import (
     AWS_KEY_ID,
@@ -233,3 +235,21 @@ def test_a_report_without_secrets_stays_as_it_is() -> None:
 
 def test_a_nul_character_does_not_reach_the_database() -> None:
     assert "\0" not in mask("a\0b")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(list(FORMATS.values())).flatmap(st.from_regex))
+def test_every_token_holds_one_of_the_markers(token: str) -> None:
+    assert any(marker in token for marker in MARKERS)
+
+
+@pytest.mark.parametrize(
+    "piece", ["eyJ", "-----BEGIN", "sk-", "xoxb-", "https://a:b", "?a=b", "a_", "${"]
+)
+def test_a_long_text_that_looks_like_secrets_is_read_once(piece: str) -> None:
+    text = piece * (300_000 // len(piece))
+    server = {"command": text, "args": [text], "env": {"TOKEN": text}, "url": text}
+
+    # Quadratic patterns would take an hour here.
+    assert len(find(document(config={"mcpServers": {"a": server}}))) <= 100
+    assert mask(text)

@@ -150,6 +150,22 @@ def test_a_sentencepiece_model_that_is_also_an_archive_is_not_examined(
     assert not outcome.is_identified
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".gitattributes", "a" + " -b" * 200 + " $\n"),
+        ("notes.txt", "class " + "a" * 300_000 + "\n"),
+        ("notes.txt", "<" + "a" * 300_000 + "\n"),
+        ("README", "x=" * 100_000 + "\n"),
+        ("a.json", json.dumps("{{" + "[ " * 100_000)),
+        ("a.json", json.dumps("{.__" + "a" * 100_000)),
+    ],
+)
+def test_no_text_makes_it_search_for_ever(name: str, text: str, tmp_path: Path) -> None:
+    # Exponential or quadratic expressions would take minutes, not milliseconds.
+    assert outcome_of(tmp_path, name, text.encode()).matches == ()
+
+
 def test_it_follows_no_link_and_opens_no_pipe(tmp_path: Path) -> None:
     samples.lay_out(tmp_path, {"real.json": b"{}"})
     (tmp_path / "link.json").symlink_to("real.json")

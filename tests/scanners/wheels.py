@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 import zipfile
 from pathlib import Path
 
@@ -17,8 +18,11 @@ def make_wheel(folder: Path, name: str, version: str, code: str) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
+    bytecode = f"{sys.implementation.cache_tag}.pyc"
     files = {
         f"{name}.py": code,
+        # Some real wheels bring bytecode, which the one made here then replaces.
+        f"__pycache__/{name}.{bytecode}": "of another machine",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\n"
         f"Version: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\n"

@@ -37,13 +37,28 @@ ANYTHING = st.recursive(
     ),
     max_leaves=12,
 )
-FIELDS = (
-    "scan_type target policy scanners timeout_seconds labels introspect config tools "
-    "prompts resources instructions server_url fresh scan_id name description"
-).split()
+FIELDS = [
+    "scan_type",
+    "target",
+    "policy",
+    "scanners",
+    "timeout_seconds",
+    "labels",
+    "introspect",
+    "config",
+    "tools",
+    "prompts",
+    "resources",
+    "instructions",
+    "server_url",
+    "fresh",
+    "scan_id",
+    "name",
+    "description",
+]
 LIKELY = st.fixed_dictionaries(
     {},
-    optional={name: ANYTHING for name in FIELDS}
+    optional=dict.fromkeys(FIELDS, ANYTHING)
     | {
         "scan_type": st.sampled_from(["model", "mcp"]) | ANYTHING,
         "tools": st.just(TOOLS) | ANYTHING,
@@ -121,8 +136,19 @@ class TestPosts(TestCase):
         st.sampled_from(["scans", "findings", "baselines", "audit-events", "api-keys"]),
         st.dictionaries(
             st.sampled_from(
-                "q target cursor limit offset created_after created_before "
-                "severity passed rule scanner".split()
+                [
+                    "q",
+                    "target",
+                    "cursor",
+                    "limit",
+                    "offset",
+                    "created_after",
+                    "created_before",
+                    "severity",
+                    "passed",
+                    "rule",
+                    "scanner",
+                ]
             ),
             TEXT.filter(lambda text: text.isprintable()) | st.just("2026-01-01"),
             max_size=3,

@@ -38,8 +38,9 @@ def test_a_scan_has_every_field_of_the_contract(viewer_api: APIClient) -> None:
     scan = make_scan(digest=DIGEST, labels={"team": "a"}, reasons=["why"])
     found = viewer_api.get(URL).json()[0]
     names = (
-        "scan_id created_at started_at finished_at scan_type target scan_status verdict "
-        "passed reasons total_findings critical_count high_count medium_count low_count "
+        "scan_id created_at started_at finished_at scan_type target scan_status "
+        "verdict passed reasons total_findings critical_count high_count medium_count "
+        "low_count "
         "info_count new_findings duration_ms progress policy baseline_id digest labels "
         "requested_by attempt"
     )
@@ -148,7 +149,7 @@ def test_next_leads_through_all_pages_and_prev_back(viewer_api: APIClient) -> No
             break
         assert "scan_type=model" in links(page)["next"]
         page = viewer_api.get(links(page)["next"])
-    assert sum(seen, []) == everything
+    assert [target for part in seen for target in part] == everything
     assert [len(part) for part in seen] == [3, 3, 1]
     back = viewer_api.get(links(page)["prev"])
     assert targets(back) == seen[1]

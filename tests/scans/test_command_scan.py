@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from scans.management.orders import NotScannable, Options, guess_kind, order_for
 from scans.management.reporting import plain, report
 from scans.management.samples import clean_model, malicious_model
 from scans.models import Scan
+from sentrascan_project.processes import descendants
 from tests.project.running import (
     Running,
     environment,
@@ -213,6 +215,21 @@ def test_an_unknown_policy_here_exits_3_and_leaves_nothing(process_environment, 
     assert result.returncode == 3
     assert "nope" in result.stderr
     assert not Scan.objects.exists()
+
+
+@slow
+@pytest.mark.usefixtures("tools")
+def test_ctrl_c_cancels_the_scan_and_ends_its_tool(process_environment, tmp_path):
+    noise = tmp_path / "noise.bin"
+    noise.write_bytes(os.urandom(80 << 20))  # half a minute of searching
+    running = Running("manage.py", "scan", str(noise), env=process_environment)
+    scans = Scan.objects.filter(progress_stage="scan")
+    eventually(scans.exists, 90, "the scan runs")
+    below = descendants(running.process.pid)
+    assert running.end(signal.SIGINT) == 130
+    assert Scan.objects.get().scan_status == "cancelled"
+    assert not set(below) & set(descendants(1))
+    assert "Traceback" not in running.text
 
 
 # What a path becomes

@@ -1,0 +1,7 @@
+"""`make bench`: every benchmark, each printing its figure and what it is a ratio to."""
+
+from __future__ import annotations
+
+from benchmarks import latency
+
+latency.main()

@@ -1,0 +1,181 @@
+"""The OpenAPI document, and whether the service keeps to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from drf_spectacular.drainage import GENERATOR_STATS
+from jsonschema import Draft202012Validator, FormatChecker
+from rest_framework.test import APIClient
+
+from scans.api import answers
+from scans.models import Worker
+from sentrascan_project import schema
+from tests.scans.api_samples import DIGEST, make_finding, make_run, make_scan
+
+pytestmark = pytest.mark.django_db
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture
+def document(client: Client) -> dict[str, Any]:
+    answer = client.get("/api/v1/schema")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def test_it_is_valid_and_made_without_a_warning(tmp_path: Any) -> None:
+    schema.document.cache_clear()
+    call_command(
+        "spectacular",
+        "--validate",
+        "--fail-on-warn",
+        format="openapi-json",
+        file=str(tmp_path / "schema.json"),
+    )
+    assert not GENERATOR_STATS
+    told = json.loads((tmp_path / "schema.json").read_text())
+    assert told["openapi"] == "3.1.0"
+
+
+def test_it_names_every_route_of_this_step(document: dict[str, Any]) -> None:
+    told = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method in METHODS
+    }
+    wanted = """
+    GET /health
+    POST /scans
+    GET /scans
+    GET /scans/{scan_id}
+    DELETE /scans/{scan_id}
+    GET /scans/{scan_id}/findings
+    GET /scans/{scan_id}/events
+    POST /scans/{scan_id}/cancel
+    POST /scans/{scan_id}/rescan
+    GET /findings
+    GET /findings/{finding_id}
+    GET /baselines
+    POST /baselines
+    GET /baselines/{baseline_id}
+    DELETE /baselines/{baseline_id}
+    POST /baselines/{baseline_id}/approve
+    POST /baselines/{baseline_id}/retire
+    GET /scanners
+    GET /verdicts/sha256:{digest}
+    GET /api-keys
+    POST /api-keys
+    POST /api-keys/{key_id}/revoke
+    POST /api-keys/{key_id}/rotate
+    GET /audit-events
+    """
+    for line in wanted.strip().splitlines():
+        assert tuple(line.split()) in told
+
+
+def test_every_operation_says_what_can_go_wrong(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method in METHODS:
+            if method not in operations:
+                continue
+            told = operations[method]["responses"]
+            assert {"400", "401", "500", "503"} <= set(told), (path, method)
+            content = told["400"]["content"]
+            assert list(content) == ["application/problem+json"]
+            if path != "/api/v1/health":
+                assert {"403", "429"} <= set(told), (path, method)
+                assert {"ApiKey": []} in operations[method]["security"]
+            if method == "post":
+                names = {p["name"] for p in operations[method]["parameters"]}
+                assert "Idempotency-Key" in names
+
+
+def test_submitting_is_described_as_json_and_as_a_form(
+    document: dict[str, Any],
+) -> None:
+    post = document["paths"]["/api/v1/scans"]["post"]
+    content = post["requestBody"]["content"]
+    assert set(content) == {"application/json", "multipart/form-data"}
+    assert len(content["application/json"]["examples"]) == 3
+    assert "202" in post["responses"]
+    assert "Location" in post["responses"]["202"]["headers"]
+    names = [p["name"] for p in document["paths"]["/api/v1/scans"]["get"]["parameters"]]
+    filters = "scan_type scan_status verdict passed target q severity created_after "
+    paging = "created_before limit cursor offset"
+    assert sorted(names) == sorted((filters + paging).split())
+
+
+def check(document: dict[str, Any], path: str, answer: Any) -> None:
+    """Compare an answer with the schema: no type, key or value of its own."""
+    operation = document["paths"][path]["get"]
+    told = operation["responses"][str(answer.status_code)]["content"]
+    (content,) = [c for media, c in told.items() if media in answer["Content-Type"]]
+    strict = json.loads(json.dumps(document["components"]))
+    for name, component in strict["schemas"].items():
+        if component.get("type") == "object" and name != "Problem":
+            component["additionalProperties"] = False
+        if hasattr(answers, f"{name}Serializer"):
+            assert set(component["required"]) == set(component["properties"])
+    whole = {**content["schema"], "components": strict}
+    Draft202012Validator(whole, format_checker=FormatChecker()).validate(answer.json())
+
+
+def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) -> None:
+    scan = make_scan(digest=DIGEST, labels={"a": "b"}, reasons=["r"])
+    make_run(scan, error="x", coverage={"skipped": [{"path": "a", "reason": "b"}]})
+    finding = make_finding(scan)
+    make_scan(scan_status="queued")
+    scan.snapshot.elements = [{"path": "a", "size": 1, "digest": DIGEST}]
+    scan.snapshot.save()
+    body = {"scan_id": str(scan.pk), "name": "n"}
+    baseline = api.post("/api/v1/baselines", body, format="json")["Location"]
+    Worker.objects.create(
+        name="w", scanners={"modelaudit": {"status": "available", "version": "1"}}
+    )
+    paths = {
+        "/scans": "/scans",
+        "/scans/{scan_id}": f"/scans/{scan.pk}",
+        "/scans/{scan_id}/findings": f"/scans/{scan.pk}/findings",
+        "/findings": "/findings",
+        "/findings/{finding_id}": f"/findings/{finding.pk}",
+        "/baselines": "/baselines",
+        "/baselines/{baseline_id}": baseline.removeprefix("/api/v1"),
+        "/scanners": "/scanners",
+        "/verdicts/sha256:{digest}": f"/verdicts/sha256:{DIGEST}",
+        "/health": "/health",
+    }
+    for path, url in paths.items():
+        answer = api.get(f"/api/v1{url}")
+        assert answer.status_code == 200
+        check(document, f"/api/v1{path}", answer)
+    check(document, "/api/v1/scans", api.get("/api/v1/scans?x=1"))
+
+
+def test_the_schema_can_be_asked_for_by_its_own_type(client: Client) -> None:
+    media = "application/vnd.oai.openapi+json"
+    answer = client.get("/api/v1/schema", headers={"Accept": media})
+    assert answer["Content-Type"] == media
+    assert client.get("/api/v1/schema?format=json").status_code == 400
+
+
+def test_the_page_needs_no_other_host_and_keeps_its_policy(client: Client) -> None:
+    answer = client.get("/api/v1/docs")
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page)
+    nonce = re.search(r"'nonce-([^']+)'", answer["Content-Security-Policy"])[1]
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    tags = re.findall(r"<(?:script|style)[^>]*>", page)
+    assert len(tags) == 3
+    assert all(f' nonce="{nonce}"' in tag for tag in tags)
+    assert not re.findall(r"\son\w+=|\sstyle=", page)
+    for asset in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+        assert client.get(asset).status_code == 200, asset
+    assert client.get("/")["Location"] == "/api/v1/docs"
