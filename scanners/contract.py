@@ -176,8 +176,8 @@ class Command:
     """One call of a tool: what to pass, what to lay out before, what to read after.
 
     `files` and `outputs` are names inside the private scratch directory, which is the
-    working directory, `HOME` and `TMPDIR` of the tool. `{scratch}` in an argument stands
-    for its absolute path.
+    working directory, `HOME` and `TMPDIR` of the tool. `{scratch}` in an argument
+    stands for its absolute path.
     """
 
     arguments: tuple[str, ...]
@@ -227,7 +227,7 @@ class ScannerMissing(ScannerError):
 
 
 class ScanStopped(Exception):
-    """The caller asked for the end: cancelled, or the scan was given to another worker."""
+    """The caller asked for the end: cancelled, or another worker has the scan."""
 
 
 class Scanner(ABC):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 
-from apikeys.audit import Actor
 from django.db import transaction
 from django.http import HttpRequest
 
 from apikeys import audit
+from apikeys.audit import Actor
 from scans.choices import Conflict, NotFound, ScanStatus
 from scans.models import Baseline, Finding, Scan, Target
 

@@ -17,6 +17,7 @@ from tests.servers import throwaway_servers
 
 if TYPE_CHECKING:
     from rest_framework.test import APIClient
+
     from scanners.runner import Tool
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from scanners.runner import Tool
-
 from scanners.contract import (
     Category,
     Command,
@@ -29,6 +27,7 @@ from scanners.contract import (
     TargetKind,
 )
 from scanners.install import installed
+from scanners.runner import Tool
 
 
 class StandIn(Scanner):
