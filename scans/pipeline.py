@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import threading
 import time
 import uuid
@@ -97,8 +98,11 @@ def examine(lease: Lease, stop: threading.Event) -> None:
 @contextmanager
 def run_directory(lease: Lease) -> Iterator[Path]:
     """A private directory for one attempt, gone afterwards."""
-    directory = Path(settings.RUN_DIR) / f"{lease.scan_id}.{lease.attempt}"
-    directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+    runs = Path(settings.RUN_DIR)
+    runs.mkdir(parents=True, exist_ok=True, mode=0o711)
+    prefix = f"{lease.scan_id}.{lease.attempt}."
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=runs))
+    directory.chmod(0o711)
     try:
         yield directory
     finally:

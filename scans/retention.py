@@ -102,9 +102,9 @@ def _stray_runs(grace: timedelta) -> Iterator[Path]:
     for path in Path(settings.RUN_DIR).glob("*"):
         if _modified(path) >= cutoff:
             continue
-        name, _, attempt = path.name.partition(".")
         try:
-            is_running = running.filter(pk=uuid.UUID(name), attempt=int(attempt))
+            scan_id, attempt, _ = path.name.split(".")
+            is_running = running.filter(pk=uuid.UUID(scan_id), attempt=int(attempt))
         except ValueError:
             yield path
         else:

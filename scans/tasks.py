@@ -29,8 +29,21 @@ RINGS_PER_TICK = 100
     time_limit=settings.SCAN_TIMEOUT_SECONDS + 120,
 )
 def run_scan(scan_id: str) -> None:
-    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    # A pool's child: its parent is the worker that people know.
+    owner = f"{worker_name(os.getppid())}/{uuid.uuid4().hex[:8]}"
     pipeline.run(uuid.UUID(scan_id), owner=owner)
+
+
+def worker_name(pid: int) -> str:
+    """Return the name of this host's worker process `pid`."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def give_back(worker: str) -> None:
+    """Queue again what a leaving worker is at; others hear of it at once."""
+    for scan_id in Scan.objects.give_back(worker):
+        logger.info("Scan %s was given back by %s", scan_id, worker)
+        announce(scan_id)
 
 
 @shared_task(name="scans.tasks.reap")

@@ -8,8 +8,10 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun, task_prerun
 from django.conf import settings
+
+from sentrascan_project import logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 
@@ -26,3 +28,14 @@ app.autodiscover_tasks()
 def log_like_django(**_: Any) -> None:
     """Keep Celery from installing handlers of its own beside ours."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@task_prerun.connect
+def name_the_scan(args: Any = (), **_: Any) -> None:
+    """Every line of a task names its scan, which is its only argument if it has one."""
+    logs.scan_id.set(str(args[0]) if args else "")
+
+
+@task_postrun.connect
+def forget_the_scan(**_: Any) -> None:
+    logs.scan_id.set("")

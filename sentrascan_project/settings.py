@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -192,8 +193,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# Without an https address these five ask for what plain http cannot give: a redirect
-# to https (W008), HSTS (W004, W005, W021), secure cookies (W012, W016).
+# Without an https address these four ask for what plain http cannot give: a redirect
+# to https (W008), HSTS (W004), secure cookies (W012, W016).
 SILENCED_SYSTEM_CHECKS = (
     []
     if IS_HTTPS
@@ -321,13 +322,14 @@ CACHES = {
 }
 
 # --- REST API
+RATE_LIMIT = env.str("SENTRASCAN_RATE_LIMIT", default="600/min")
+if not re.fullmatch(r"[1-9]\d*/(s|sec|min|m|hour|h|day|d)", RATE_LIMIT):
+    raise ImproperlyConfigured("SENTRASCAN_RATE_LIMIT must be like 600/min")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasRole"],
     "DEFAULT_THROTTLE_CLASSES": ["sentrascan_project.throttling.KeyRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {
-        "key": env.str("SENTRASCAN_RATE_LIMIT", default="600/min")
-    },
+    "DEFAULT_THROTTLE_RATES": {"key": RATE_LIMIT},
     "DEFAULT_PARSER_CLASSES": ["sentrascan_project.api.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["sentrascan_project.api.OrjsonRenderer"],
     "DEFAULT_PAGINATION_CLASS": "sentrascan_project.api.KeysetPagination",
@@ -373,6 +375,11 @@ LOGGING = {
     "formatters": {"json": {"()": "sentrascan_project.logs.JsonFormatter"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+    },
+    # What comes and goes every ten seconds is no news.
+    "loggers": {
+        name: {"level": "WARNING"}
+        for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")
     },
     "root": {
         "handlers": ["stderr"],

@@ -32,12 +32,11 @@ class JsonLogger(Logger):  # type: ignore[misc]
 bind = (
     f"[{settings.HOST}]:{settings.PORT}"
     if ":" in settings.HOST
-    else (f"{settings.HOST}:{settings.PORT}")
+    else f"{settings.HOST}:{settings.PORT}"
 )
 worker_class = "gthread"
-# Half of the threads may be held by `Prefer: wait` and event streams.
 workers = 2
-threads = 8
+threads = settings.WEB_THREADS
 # Loaded once, then forked: half the time to start, and shared memory.
 preload_app = True
 timeout = 60
@@ -52,3 +51,11 @@ logger_class = JsonLogger
 control_socket_disable = True
 # The application believes X-Forwarded-* from TRUSTED_PROXIES; gunicorn need not.
 forwarded_allow_ips = ""
+
+
+def post_worker_init(worker: object) -> None:
+    """Start what runs beside the requests; a thread begun before the fork is lost."""
+    # Needs the application loaded, which this file is read before.
+    from sentrascan_project import echo
+
+    echo.start()

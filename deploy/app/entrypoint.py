@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
-MIGRATIONS = ROOT / "migrations.txt"
+MIGRATIONS = Path(os.environ.get("SENTRASCAN_MIGRATIONS", ROOT / "migrations.txt"))
 # Any number that nobody else locks in this database: "sentrasc" in ASCII.
 LOCK = int.from_bytes(b"sentrasc", "big")
 WAIT_SECONDS = 60
@@ -71,10 +71,10 @@ def brought() -> Migrations:
 
 def applied(connection: psycopg.Connection) -> Migrations:
     """Return the migrations that the database already has."""
-    try:
-        rows = connection.execute("SELECT app, name FROM django_migrations")
-    except psycopg.errors.UndefinedTable:
+    table = connection.execute("SELECT to_regclass('django_migrations')").fetchone()
+    if table == (None,):
         return set()
+    rows = connection.execute("SELECT app, name FROM django_migrations")
     return set(rows.fetchall())
 
 

@@ -21,4 +21,4 @@ for proxy in $(printf '%s' "${SENTRASCAN_TRUSTED_PROXIES:-}" | tr ',' ' '); do
 done
 sed -e "s|@MAX_BODY@|$body|" -e "s|@REAL_IP@|$real_ip|" -e "s|@TRUSTED@|$trusted|" \
     "$template" >"$configuration"
-exec nginx -c "$configuration" -g 'daemon off;'
+exec nginx -e stderr -c "$configuration" -g 'daemon off;'

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from celery.worker import state
@@ -16,18 +16,13 @@ from scanners.contract import ScanStopped
 from scans.detection import detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
+from scans.tasks import give_back
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10
 START_SECONDS = 3
 CALM_SECONDS = 20
-# Warm shutdown waits for the scans at work; an operator waits 10 s.
-PATIENCE_SECONDS = 5
-
-
-def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Presence:
@@ -36,6 +31,7 @@ class Presence:
     def __init__(self, name: str) -> None:
         self.name = name
         self._is_over = threading.Event()
+        self._writing = threading.Lock()
         self._scanners: dict[str, Any] = {}
         self._threads = [
             threading.Thread(target=self._beat, name="presence", daemon=True),
@@ -47,44 +43,20 @@ class Presence:
             thread.start()
 
     def stop(self, **_: Any) -> None:
-        """Take the row away: this worker ended in peace."""
+        """Take the row away and give back what is at work: this one ends in peace."""
         self._is_over.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout=1)
-        self._remove_row()
-
-    def hurry(self, **_: Any) -> None:
-        """Bound a warm shutdown: scans that take longer are given back by their leases.
-
-        Celery's own cold shutdown waits on for the tasks it has cancelled.
-        """
-        self._is_over.set()
-        timer = threading.Timer(PATIENCE_SECONDS, self._leave)
-        timer.daemon = True
-        timer.start()
-
-    def _leave(self) -> None:
-        at_work = len(state.active_requests)
-        logger.warning(
-            "Worker %s ends with %s scans at work; they run again", self.name, at_work
-        )
-        self._remove_row()
-        # The kernel kills the pool with us (PDEATHSIG), and every tool's supervisor
-        # kills its tool when the pool's end of the pipe closes.
-        os._exit(0)
-
-    def _remove_row(self) -> None:
         self._write_or_warn(lambda: Worker.objects.filter(pk=self.name).delete())
+        self._write_or_warn(lambda: give_back(self.name))
 
     def _beat(self) -> None:
         started_at = timezone.now()
-        while True:
+        while not self._is_over.is_set():
             self._write_or_warn(lambda: self._upsert(started_at))
-            if self._is_over.wait(EVERY_SECONDS):
-                return
+            self._is_over.wait(EVERY_SECONDS)
 
-    def _upsert(self, started_at: Any) -> None:
+    def _upsert(self, started_at: datetime) -> None:
+        if self._is_over.is_set():
+            return  # a row written now would outlive us
         Worker.objects.update_or_create(
             name=self.name,
             defaults={
@@ -121,9 +93,10 @@ class Presence:
             lambda: Worker.objects.filter(pk=self.name).update(scanners=self._scanners)
         )
 
-    def _write_or_warn(self, write: Any) -> None:
+    def _write_or_warn(self, write: Callable[[], object]) -> None:
         try:
-            write()
+            with self._writing:
+                write()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("Worker %s cannot write its row: %s", self.name, error)
         finally:

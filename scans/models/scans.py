@@ -19,6 +19,12 @@ from scans.ids import uuid7
 
 FINISHED = (ScanStatus.COMPLETED, ScanStatus.FAILED, ScanStatus.CANCELLED)
 JUDGED = (ScanStatus.COMPLETED, ScanStatus.FAILED)
+QUEUED_AGAIN: dict[str, Any] = {
+    "scan_status": ScanStatus.QUEUED,
+    "lease_owner": "",
+    "lease_expires_at": None,
+    "progress_stage": "queued",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +125,23 @@ class ScanQuerySet(models.QuerySet["Scan"]):
 
     def requeue(self, lease: Lease) -> bool:
         """Give an expired attempt's scan back to the queue."""
-        return (
-            self.held(lease)
-            .expired()
-            .update(
-                scan_status=ScanStatus.QUEUED,
-                lease_owner="",
-                lease_expires_at=None,
-                rung_at=Now(),
-                progress_stage="queued",
+        return self.held(lease).expired().update(**QUEUED_AGAIN, rung_at=Now()) == 1
+
+    def give_back(self, worker: str) -> list[uuid.UUID]:
+        """Queue again what `worker` is at, and return which; the attempt is not lost.
+
+        A worker that was asked to leave is no sign of a scan that kills its workers.
+        """
+        leases = self.filter(
+            scan_status=ScanStatus.RUNNING, lease_owner__startswith=f"{worker}/"
+        ).values_list("pk", "lease_owner", "attempt")
+        return [
+            lease.scan_id
+            for lease in (Lease(*row) for row in leases)
+            if self.held(lease).update(
+                **QUEUED_AGAIN, attempt=F("attempt") - 1, rung_at=Now()
             )
-            == 1
-        )
+        ]
 
     def ring(self, scan_id: uuid.UUID) -> bool:
         """Note that the queue was told of this scan just now."""

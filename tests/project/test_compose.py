@@ -153,6 +153,18 @@ def test_it_passes_on_only_what_the_settings_read() -> None:
     assert not [name for name in names if f'"{name}"' not in settings]
 
 
+def test_it_passes_on_whatever_an_operator_may_set() -> None:
+    # Paths and addresses inside the image, and what only other commands read.
+    of_the_image = {"DATA_DIR", "SCANNERS_DIR", "STATIC_DIR", "COLLECTED_STATIC"}
+    of_others = {"WHEELS", "HOST", "PORT", "DEBUG", "SAMPLES", "SERVER", "API_KEY"}
+    example = (ROOT / ".env.example").read_text()
+    known = set(re.findall(r"(?m)^#?SENTRASCAN_([A-Z_]+)=", example))
+    passed = {
+        name.removeprefix("SENTRASCAN_") for name in SERVICES["api"]["environment"]
+    }
+    assert known - of_the_image - of_others <= passed
+
+
 def test_api_believes_the_network_that_proxy_speaks_from() -> None:
     [configured] = COMPOSE["networks"]["front"]["ipam"]["config"]
     believed = SERVICES["api"]["environment"]["SENTRASCAN_TRUSTED_PROXIES"]

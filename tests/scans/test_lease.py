@@ -126,3 +126,17 @@ def test_the_heartbeat_keeps_the_lease_alive(scan, settings):
         time.sleep(4)
         assert not Scan.objects.expired().exists()
         assert not heartbeat.stop.is_set()
+
+
+def test_a_leaving_worker_gives_its_scan_back_without_losing_an_attempt(scan, rung):
+    lease = Scan.objects.claim(scan.pk, owner="host:7/abc", seconds=20)
+    tasks.give_back("host:77")
+    tasks.give_back("host")
+    assert rung == []
+    tasks.give_back("host:7")
+    scan.refresh_from_db()
+    assert (scan.scan_status, scan.attempt, rung) == ("queued", 0, [str(scan.pk)])
+    again = Scan.objects.claim(scan.pk, owner="host:8/def", seconds=20)
+    assert again.attempt == lease.attempt
+    assert not Scan.objects.finish(lease, ScanStatus.COMPLETED, verdict="pass")
+    assert Scan.objects.renew(again, seconds=20)

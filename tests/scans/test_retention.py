@@ -69,11 +69,11 @@ def test_bytes_go_when_even_their_row_was_deleted_by_sql():
 def test_half_uploads_and_runs_of_dead_workers_go(settings):
     half = storage.incoming_dir() / "half"
     half.write_bytes(b"x")
-    dead = settings.RUN_DIR / f"{uuid.uuid4()}.1"
+    dead = settings.RUN_DIR / f"{uuid.uuid4()}.1.x"
     (dead / "target").mkdir(parents=True)
     scan = queued_scan({"m": b"x"})
     lease = Scan.objects.claim(scan.pk, owner="me", seconds=20)
-    alive = settings.RUN_DIR / f"{scan.pk}.{lease.attempt}"
+    alive = settings.RUN_DIR / f"{scan.pk}.{lease.attempt}.x"
     alive.mkdir()
     for path in (half, dead, alive):
         age(path)

@@ -17,8 +17,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
 from apikeys.management.command import SentraCommand
-from scans.management.presence import Presence, worker_name
+from scans.management.departure import Departure
+from scans.management.presence import Presence
 from scans.sandboxing import chosen_rung
+from scans.tasks import worker_name
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +56,9 @@ def run_scans() -> None:
             f"Landlock (best here: {rung.name}), and SENTRASCAN_SANDBOX=required asks "
             "for it. SENTRASCAN_SANDBOX=best accepts resource limits alone."
         )
-    presence = Presence(worker_name())
+    presence = Presence(worker_name(os.getpid()))
     worker_ready.connect(presence.start, weak=False)
-    worker_shutting_down.connect(presence.hurry, weak=False)
+    worker_shutting_down.connect(Departure(presence.stop).begin, weak=False)
     worker_shutdown.connect(presence.stop, weak=False)
     concurrency = str(settings.CELERY_WORKER_CONCURRENCY)
     start_worker("scans@%h", "-Q", "scans", "-P", "prefork", "-c", concurrency)
@@ -65,7 +67,7 @@ def run_scans() -> None:
 def keep_house() -> None:
     timer = Timer(app_or_default())
     worker_ready.connect(timer.begin, weak=False)
-    worker_shutting_down.connect(timer.end, weak=False)
+    worker_shutting_down.connect(Departure(timer.end).begin, weak=False)
     # One task at a time, in this process: they are short, and beat's thread goes on.
     start_worker("housekeeping@%h", "-Q", "housekeeping", "-P", "solo", "-c", "1")
 
@@ -91,7 +93,7 @@ class Timer(threading.Thread):
     def begin(self, **_: Any) -> None:
         self.start()
 
-    def end(self, **_: Any) -> None:
+    def end(self) -> None:
         self._is_over = True
         self._service.stop()
 
