@@ -54,6 +54,16 @@ def _prepare_environment() -> None:
 _prepare_environment()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each parallel process read the settings after its own conftest, not before.
+
+    pytest-django reads them at once where the variable is inherited, and every process
+    would then have the data directory and the queue of this one.
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Load the settings; pytest-django sets Django up next, as they are then."""

@@ -128,6 +128,9 @@ def test_it_starts_a_killed_child_again(here: Installation) -> None:
         ("worker", ("manage.py", "worker")),
         ("housekeeping", ("manage.py", "--housekeeping")),
     ):
+        eventually(
+            lambda words=words: child_of_or_none(running, words), 30, f"{name} runs"
+        )
         killed = child_of(running, *words)
         os.kill(killed, signal.SIGKILL)
         running.wait_for(rf"{name} ended \(signal 9\); starting it again")

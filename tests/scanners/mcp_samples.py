@@ -145,6 +145,7 @@ BROKEN = document(
 BROKEN_FILES = {
     "cisco-scanner": {"tools.json": json.dumps({"tools": BROKEN["tools"]}).encode()},
     "mcp-checkpoint": {"config-0000.json": b"{", "lists-0001.json": b"{"},
+    "sentrascan-mcp": {"document.json": b"{"},
 }
 DOCUMENTS = {
     "broken": BROKEN,
@@ -154,10 +155,14 @@ DOCUMENTS = {
     "harmless": HARMLESS,
     "config": CONFIG,
     "permissions": PERMISSIONS,
+    "one-secret": document(config={"mcpServers": {"github": SECRETS["github"][0]}}),
+    "many-secrets": CONFIG,
+    "clean": CLEAN_CONFIG,
 }
 GOLDEN = {
     "cisco-scanner": ("empty", "one", "many", "harmless"),
     "mcp-checkpoint": ("empty", "one", "many", "harmless", "config", "permissions"),
+    "sentrascan-mcp": ("empty", "one-secret", "many-secrets", "clean"),
 }
 
 
@@ -235,7 +240,9 @@ def record() -> None:
                 target = target_of(DOCUMENTS[name])
                 done = run_tool(SCANNERS[scanner], target, Path(scratch), files)
                 data = done.outputs.get("report.json", done.stdout)
-                text = json.dumps(json.loads(data), indent=1)
+                # a tool that ended without a word has its exit code recorded
+                said = json.loads(data) if data else {"exit_code": done.exit_code}
+                text = json.dumps(said, indent=1)
                 text = text.replace(str(Path(scratch).resolve()), "/scratch")
                 for place in (str(SCANNERS_DIR), str(PROJECT)):
                     text = text.replace(place, "/opt/sentrascan")
