@@ -1,4 +1,4 @@
-"""`welcome`, the greeting of `make run`; its journey is in tests/project/test_local.py."""
+"""`welcome`, the greeting of `make run` (its journey: tests/project/test_local.py)."""
 
 from __future__ import annotations
 
