@@ -165,7 +165,8 @@ def _breaches(rules: PolicyRules, findings: Sequence[JudgedFinding]) -> Iterable
         if finding.is_waived or finding.rule in rules.allow_rules:
             continue
         if why := _breach(rules, finding):
-            where = f" in {finding.where}" if finding.where else ""
+            is_said = not finding.where or finding.where in finding.title
+            where = "" if is_said else f" in {finding.where}"
             yield f"{finding.title}{where} ({finding.rule}, {why})"
 
 

@@ -248,11 +248,12 @@ HEARTBEAT_SECONDS = 5
 REAPER_SECONDS = 10
 MAX_ATTEMPTS = 3
 _hard_limit = SCAN_TIMEOUT_SECONDS * 4
-CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://"
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://localhost//"
 if CELERY_BROKER_URL.startswith("filesystem"):
     _queue = DATA_DIR / "queue"
-    for _name in ("messages", "control", "processed"):
+    for _name in ("messages", "control"):
         (_queue / _name).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT = "sentrascan_project.filequeue:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_queue / "messages"),
         "data_folder_out": str(_queue / "messages"),
