@@ -29,7 +29,10 @@ class Channel(filesystem.Channel):
     A bell that was dropped is rung again by the reaper: the row is the truth.
     """
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+    # kombu's types name the second one twice, each time otherwise.
+    def _put(  # type: ignore[override]
+        self, queue: str, payload: dict[str, Any], **kwargs: Any
+    ) -> None:
         folder = Path(self.data_folder_out)
         # Names sort by time, which is the order of the queue.
         name = f"{time.time_ns():020d}_{uuid.uuid4().hex}.{queue}.msg"
