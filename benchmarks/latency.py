@@ -7,6 +7,7 @@ figure. The command line is the very call that the adapter makes, without the pl
 from __future__ import annotations
 
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ RUNS = int(os.environ.get("BENCH_RUNS", "10"))
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
     django.setup()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     from scanners.contract import TargetKind
     from scanners.registry import scanners_for
 

@@ -19,7 +19,7 @@ import orjson
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from scans.api.shapes import Row, read_scan, read_scan_detail
+from scans.exports.shapes import Row, read_scan, read_scan_detail
 from scans.models import FINISHED, Scan
 
 logger = logging.getLogger(__name__)

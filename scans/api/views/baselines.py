@@ -18,9 +18,9 @@ from scans import baselines
 from scans.api.answers import BaselineDetailSerializer, BaselineSerializer
 from scans.api.bodies import NewBaselineSerializer
 from scans.api.queries import BaselineQuery
-from scans.api.shapes import BASELINE_COLUMNS, Row, baseline_shape, read_baseline
 from scans.api.views.door import Door, ListDoor
 from scans.choices import NotFound
+from scans.exports.shapes import BASELINE_COLUMNS, Row, baseline_shape, read_baseline
 from scans.models import Baseline
 
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apikeys.api.strict import strict_query
 from apikeys.choices import Role
 from scans.api.queries import Query
-from scans.api.shapes import Row
+from scans.exports.shapes import Row
 
 
 class Door(GenericAPIView[Any]):

@@ -10,9 +10,9 @@ from rest_framework.response import Response
 
 from scans.api.answers import FindingSerializer
 from scans.api.queries import FindingQuery, ScanFindingQuery
-from scans.api.shapes import FINDING_COLUMNS, finding_shape, read_finding
 from scans.api.views.door import Door, ListDoor
 from scans.choices import NotFound
+from scans.exports.shapes import FINDING_COLUMNS, finding_shape, read_finding
 from scans.models import Finding, Scan
 
 

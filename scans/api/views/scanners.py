@@ -8,8 +8,8 @@ from rest_framework.response import Response
 
 from scanners.registry import SCANNERS
 from scans.api.answers import ScannerSerializer
-from scans.api.shapes import Row
 from scans.api.views.door import Door
+from scans.exports.shapes import Row
 from scans.models import Worker
 
 

@@ -24,10 +24,10 @@ from scans.api.bodies import RescanSerializer, SubmissionSerializer, UploadSeria
 from scans.api.conditional import answer
 from scans.api.holding import wait_until_finished, wanted_wait
 from scans.api.queries import ScanQuery
-from scans.api.shapes import SCAN_COLUMNS, Row, read_scan_detail, scan_shape
 from scans.api.uploads import UploadParser, received_files, texts_of
 from scans.api.views.door import Door, ListDoor
 from scans.choices import Gone, NotFound
+from scans.exports.shapes import SCAN_COLUMNS, Row, read_scan_detail, scan_shape
 from scans.intake import Submission
 from scans.models import FINISHED, Scan
 

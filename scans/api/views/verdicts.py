@@ -13,9 +13,9 @@ from scans.api import examples
 from scans.api.answers import VerdictSerializer
 from scans.api.conditional import answer
 from scans.api.queries import VerdictQuery
-from scans.api.shapes import SCAN_COLUMNS, verdict_shape
 from scans.api.views.door import Door
 from scans.choices import NotFound, RunStatus, ScanStatus
+from scans.exports.shapes import SCAN_COLUMNS, verdict_shape
 from scans.models import Scan
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

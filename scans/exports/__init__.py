@@ -1,0 +1,1 @@
+"""Rows to documents that others read."""
