@@ -6,7 +6,6 @@ import os
 import threading
 import uuid
 from contextlib import suppress
-from typing import Any
 
 import orjson
 from django.conf import settings
