@@ -230,6 +230,10 @@ def _checked_document(submission: Submission) -> Submission:
         raise Refused("config", "send a configuration, a tool list or one file")
     if len(submission.files) > 1:
         raise Refused("file", "send one configuration file")
+    size = sum(received.size_bytes for received in submission.files)
+    if size > settings.MAX_DOCUMENT_BYTES:
+        most = settings.MAX_DOCUMENT_BYTES
+        raise Refused("file", f"a document has at most {most} bytes", status=413)
     try:
         if submission.document is not None:
             documents.canonical(documents.read_document(submission.document))

@@ -122,6 +122,14 @@ class TestRefusing:
         assert refused.value.field == "file"
         assert leftovers(settings) == []
 
+    def test_a_document_too_large_to_read_is_refused_unread(self, settings):
+        settings.MAX_DOCUMENT_BYTES = 10
+        files = (storage.receive("mcp.json", b'{"tools": [{}]}'),)
+        with pytest.raises(Refused) as refused:
+            submitted(scan_type=TargetKind.MCP, files=files)
+        assert refused.value.status == 413
+        assert leftovers(settings) == []
+
     def test_a_nearly_full_disk_refuses_with_507(self, settings):
         received = storage.receive("a", b"x")
         settings.MIN_FREE_BYTES = 1 << 62
