@@ -21,7 +21,7 @@ from scanners.registry import SCANNERS
 from scanners.workspace import StoredFile, from_document, from_uploads
 from scans.sandboxing import chosen_rung
 
-SECONDS = 60.0
+SECONDS = 120.0  # a cold start on a busy host
 
 
 @dataclass(frozen=True, slots=True)

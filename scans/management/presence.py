@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 10
 START_SECONDS = 3
 CALM_SECONDS = 20
+# A scanner that stopped detecting shows within ten minutes; one that failed on a busy
+# host is tried again soon.
+AGAIN_SECONDS = 600
+DOUBT_SECONDS = 30
 
 
 class Presence:
@@ -74,10 +78,19 @@ class Presence:
                 return
             if second >= START_SECONDS and not state.active_requests:
                 break
+        while self._try_scanners():
+            is_well = all(
+                one["status"] == "available" for one in self._scanners.values()
+            )
+            if self._is_over.wait(AGAIN_SECONDS if is_well else DOUBT_SECONDS):
+                return
+
+    def _try_scanners(self) -> bool:
+        """Write what each scanner's detection gave; False when we are to leave."""
         try:
             found = detect_all(self._is_over)
         except ScanStopped:
-            return
+            return False
         self._scanners = {
             one.scanner: {
                 "status": one.status,
@@ -92,6 +105,7 @@ class Presence:
         self._write_or_warn(
             lambda: Worker.objects.filter(pk=self.name).update(scanners=self._scanners)
         )
+        return True
 
     def _write_or_warn(self, write: Callable[[], object]) -> None:
         try:
