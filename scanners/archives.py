@@ -17,10 +17,13 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from scanners.zip_layout import hidden_part
+
 SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 CHUNK = 1 << 20
 RATIO_FREE_BYTES = 64 << 20  # small members may compress as well as they like
 FLAG_ENCRYPTED = 0x1
+TAR_END = 1024  # two blocks of zeros (POSIX.1, pax interchange format)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def _unzip(
         members = archive.infolist()
         if len(members) > budget.limits.members:
             raise UnsafeArchive(f"it has more than {budget.limits.members} members")
+        if hidden := hidden_part(source, archive):
+            raise UnsafeArchive(f"bytes that no member accounts for lie {hidden}")
         for member in members:
             checkpoint()
             # The name as it stands in the file: `filename` is cut at a NUL byte.
@@ -142,7 +147,30 @@ def _untar(
             with data:
                 _write(data, root, relative, budget, checkpoint)
             names.append(relative)
+        _check_end(archive, budget, checkpoint)
     return names
+
+
+def _check_end(
+    archive: tarfile.TarFile, budget: _Budget, checkpoint: Callable[[], None]
+) -> None:
+    """Raise `UnsafeArchive` unless only the zero blocks of the end are left.
+
+    tarfile stops in silence at a broken header; other readers go on behind it.
+    """
+    stream = archive.fileobj
+    if stream is None:
+        raise UnsafeArchive("it cannot be read to its end")
+    stream.seek(archive.offset)
+    left = 0
+    while chunk := stream.read(CHUNK):
+        checkpoint()
+        budget.spend(len(chunk))
+        left += len(chunk)
+        if chunk.strip(b"\0"):
+            raise UnsafeArchive("it goes on after a broken header or its end")
+    if left < TAR_END:
+        raise UnsafeArchive("it is cut off")
 
 
 def _member_name(name: str, limits: Limits) -> str:

@@ -197,7 +197,10 @@ def _opened(path: Path) -> BinaryIO:
 
 def _copy(source: BinaryIO, root: Path, name: str, checkpoint: Checkpoint) -> Element:
     final = root / name
-    final.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise WorkspaceError(f"{name} lies in a folder that is a file") from error
     digest, size = hashlib.sha256(), 0
     try:
         with final.open("xb") as target:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
@@ -154,8 +156,7 @@ def _checked(submission: Submission) -> Submission:
     _check_options(submission)
     for received in submission.files:
         _check_file_name(received.name)
-    if len({received.name for received in submission.files}) < len(submission.files):
-        raise Refused("file", "two files have the same name")
+    _check_names_together([received.name for received in submission.files])
     if kind is TargetKind.MCP:
         submission = _checked_document(submission)
     elif submission.document is not None:
@@ -177,6 +178,15 @@ def _check_file_name(name: str) -> None:
         raise Refused("file", str(error)) from error
     if len(name) > MAX_NAME:
         raise Refused("file", f"a file name has at most {MAX_NAME} characters")
+
+
+def _check_names_together(names: Sequence[str]) -> None:
+    files = {PurePosixPath(name) for name in names}
+    if len(files) < len(names):
+        raise Refused("file", "two files have the same name")
+    folders = {folder for file in files for folder in file.parents}
+    if both := sorted(map(str, files & folders)):
+        raise Refused("file", f"{both[0]} cannot be a file and a folder at once")
 
 
 def _default_name(submission: Submission) -> str:
@@ -218,7 +228,8 @@ def _checked_source(submission: Submission) -> Submission:
         real = inside_roots(submission.source, settings.SCAN_ROOTS)
     except WorkspaceError as error:
         raise Refused("target", str(error)) from error
-    name = submission.target or submission.source
+    # One path has one name, however it is spelled: baselines go by it.
+    name = submission.target or os.path.normpath(submission.source)
     return replace(submission, source=str(real), target=name)
 
 
@@ -244,7 +255,8 @@ def _checked_document(submission: Submission) -> Submission:
         is_file = submission.document is None
         pointer = getattr(error, "pointer", "").strip("/")
         place = "file" if is_file else pointer or "config"
-        raise Refused(place, str(error)) from error
+        message = str(error) if is_file else getattr(error, "message", str(error))
+        raise Refused(place, message) from error
     return submission
 
 

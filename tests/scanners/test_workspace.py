@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -117,6 +118,65 @@ def test_an_unsafe_archive_stays_packed_and_is_a_gap(tmp_path, name, content, sa
     assert said in gap.reason
     assert [p.name for p in target.root.rglob("*")] == [name]
     assert (target.root / name).read_bytes() == content
+
+
+MEMBER = tarfile.TarInfo("model.bin")
+
+
+def broken_header() -> bytes:
+    """Return two tars in one, the first without its end and with garbage behind it."""
+    whole = tarred((MEMBER, b"x"), mode="w")
+    return whole[:1024] + b"garbage".ljust(512, b"!") + whole
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.tar", broken_header(), "goes on after"),
+        ("t.tar.gz", gzip.compress(broken_header()), "goes on after"),
+        ("t.tar", tarred((MEMBER, b"x"), mode="w") * 2, "goes on after"),
+        ("t.tar", tarred((MEMBER, b"x"), mode="w")[:1024], "cut off"),
+        ("t.zip", b"payload" + zipped({"a": b"x"}), "before or between"),
+        ("t.zip", zipped({"a": b"x"}) + b"payload", "behind its end"),
+        ("t.zip", zipped({"a/": b"payload"}), "entry of a folder"),
+    ],
+)
+def test_what_other_readers_would_see_is_not_passed_over(tmp_path, name, content, said):
+    target = laid_out(tmp_path, stored(tmp_path, name, content))
+    assert said in target.gaps[0].reason
+
+
+def test_a_local_entry_without_a_directory_record_is_seen(tmp_path):
+    visible, hidden = zipped({"a": b"x"}), zipped({"evil.pkl": b"payload"})
+    local = hidden[: hidden.index(b"PK\x01\x02")]
+    end = visible.index(b"PK\x01\x02")
+    content = bytearray(visible[:end] + local + visible[end:])
+    record = content.rindex(b"PK\x05\x06")
+    content[record + 16 : record + 20] = (end + len(local)).to_bytes(4, "little")
+    target = laid_out(tmp_path, stored(tmp_path, "t.zip", bytes(content)))
+    assert "before its directory" in target.gaps[0].reason
+
+
+def test_an_archive_written_as_a_stream_is_unpacked(tmp_path):
+    class Pipe(io.RawIOBase):
+        def __init__(self) -> None:
+            self.data = bytearray()
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data) -> int:
+            self.data += bytes(data)
+            return len(data)
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bin", b"x" * 1000)
+        archive.writestr("folder/", b"")
+        archive.writestr("folder/b.bin", b"y")
+    target = laid_out(tmp_path, stored(tmp_path, "t.zip", bytes(pipe.data)))
+    assert target.gaps == ()
+    assert [e.path for e in target.elements] == ["a.bin", "folder/b.bin"]
 
 
 def test_links_and_devices_of_a_tar_are_refused(tmp_path):

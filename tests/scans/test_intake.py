@@ -115,6 +115,13 @@ class TestRefusing:
         assert not Scan.objects.exists()
         assert not Upload.objects.exists()
 
+    def test_a_file_cannot_be_a_folder_too(self, settings):
+        files = tuple(storage.receive(name, b"x") for name in ("a", "a/b"))
+        with pytest.raises(Refused) as refused:
+            submitted(files=files)
+        assert refused.value.field == "file"
+        assert leftovers(settings) == []
+
     @pytest.mark.parametrize("name", ["../a", "/a", "a\x00", "a\nb"])
     def test_a_bad_file_name_is_refused(self, name, settings):
         with pytest.raises(Refused) as refused:
