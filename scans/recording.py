@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.db import transaction
 
 from scanners.contract import Category, ReportedFinding, Severity, Target
+from scanners.documents import servers_of
 from scanners.redaction import mask, mask_value, redact, secrets_of
 from scans import coverage, gate
 from scans.choices import RunStatus, ScanStatus, Verdict
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 MAX_FINDINGS = 50_000
 BATCH = 1_000
+KEPT_OF_SERVER = ("type", "transport", "command", "args", "cwd", "disabled")
 TEXT_LIMITS = {"title": 500, "rule": 200}
 
 
@@ -77,9 +79,32 @@ def record(
         ScanSnapshot.objects.create(
             scan=scan,
             elements=[asdict(element) for element in target.elements],
-            document=mask_value(target.document, secrets),
+            document=kept_document(target, secrets),
         )
     logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, decision.verdict)
+
+
+def kept_document(target: Target, secrets: frozenset[str]) -> Any:
+    """Return what a baseline will need of an MCP document, and no value that is secret.
+
+    Of a configuration only what says which program or address is used; of variables and
+    headers the names alone. What nobody compares is not kept: it could be anything.
+    """
+    if target.document is None:
+        return None
+    servers = servers_of(target.document)
+    config = {name: _kept_server(server) for name, server in servers.items()}
+    return _json(mask_value(dict(target.document) | {"config": config}, secrets))
+
+
+def _kept_server(server: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: server[name] for name in KEPT_OF_SERVER if name in server}
+    for name in ("env", "headers"):
+        if isinstance(named := server.get(name), Mapping):
+            kept[name] = sorted(map(str, named))
+    if isinstance(url := server.get("url"), str):
+        kept["url"] = url.partition("?")[0]
+    return kept
 
 
 def fail(lease: Lease, reason: str) -> bool:

@@ -7,20 +7,24 @@ import os
 import socket
 import uuid
 from datetime import timedelta
+from typing import Any
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.conf import settings
-from kombu.exceptions import OperationalError
+from kombu import Connection
+from kombu.exceptions import ChannelError, OperationalError
 
 from scans import pipeline, recording, retention
 from scans.models import Lease, Scan
 
 logger = logging.getLogger(__name__)
 
-# A bell that was rung this long ago may be lost. One tick rings the oldest only: a
-# long queue is no reason to fill the broker with duplicates.
+# A bell that was rung this long ago may be lost.
 UNHEARD_SECONDS = 30
 RINGS_PER_TICK = 100
+# Scans that have waited once already do not wait behind all others again.
+QUEUE, QUEUE_AGAIN = "scans", "scans-again"
+QUEUES = f"{QUEUE},{QUEUE_AGAIN}"
 
 
 @shared_task(
@@ -43,7 +47,7 @@ def give_back(worker: str) -> None:
     """Queue again what a leaving worker is at; others hear of it at once."""
     for scan_id in Scan.objects.give_back(worker):
         logger.info("Scan %s was given back by %s", scan_id, worker)
-        announce(scan_id)
+        announce(scan_id, queue=QUEUE_AGAIN)
 
 
 @shared_task(name="scans.tasks.reap")
@@ -56,10 +60,36 @@ def reap() -> None:
             recording.fail(lease, f"{attempt} attempts were lost with their workers")
         elif Scan.objects.requeue(lease):
             logger.warning("Scan %s lost attempt %s, queued again", scan_id, attempt)
-            ring(scan_id)
+            announce(scan_id, queue=QUEUE_AGAIN)
     unheard = Scan.objects.unheard(seconds=UNHEARD_SECONDS).order_by("created_at")
-    for (scan_id,) in unheard.values_list("pk")[:RINGS_PER_TICK]:
-        ring(scan_id)
+    if not unheard.exists():
+        return
+    # A long queue is no reason to fill the broker with duplicates: as many messages as
+    # there are fewer than queued scans have been lost.
+    lost_bells = Scan.objects.queued().count() - waiting_messages()
+    for (scan_id,) in unheard.values_list("pk")[
+        : max(0, min(lost_bells, RINGS_PER_TICK))
+    ]:
+        if Scan.objects.ring(scan_id):
+            announce(scan_id)
+
+
+def waiting_messages() -> int:
+    """Return how many bells nobody has heard yet; 0 where the broker is away."""
+    try:
+        with current_app.connection_for_write() as broker:
+            return sum(_messages_in(broker, queue) for queue in (QUEUE, QUEUE_AGAIN))
+    except (OperationalError, OSError):
+        return 0
+
+
+def _messages_in(broker: Connection, queue: str) -> int:
+    channel: Any = broker.default_channel
+    try:
+        declared = channel.queue_declare(queue=queue, passive=True)
+    except ChannelError:
+        return 0  # nobody has asked for this queue yet, or it is empty
+    return int(declared.message_count)
 
 
 @shared_task(name="scans.tasks.prune")
@@ -68,15 +98,9 @@ def prune() -> None:
     retention.sweep(grace=timedelta(minutes=5))
 
 
-def ring(scan_id: uuid.UUID) -> None:
-    """Tell the queue again of a scan that is still queued."""
-    if Scan.objects.ring(scan_id):
-        announce(scan_id)
-
-
-def announce(scan_id: uuid.UUID) -> None:
+def announce(scan_id: uuid.UUID, *, queue: str = QUEUE) -> None:
     """Tell the queue of a scan. A broker that is away costs nothing but time."""
     try:
-        run_scan.delay(str(scan_id))
+        run_scan.apply_async((str(scan_id),), queue=queue)
     except (OperationalError, OSError) as error:
         logger.warning("Scan %s waits for the broker: %s", scan_id, error)

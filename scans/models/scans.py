@@ -44,6 +44,9 @@ def _in(seconds: float) -> ExpressionWrapper[CombinedExpression]:
 
 
 class ScanQuerySet(models.QuerySet["Scan"]):
+    def queued(self) -> Self:
+        return self.filter(scan_status=ScanStatus.QUEUED)
+
     def expired(self) -> Self:
         """Running scans whose worker has not been heard of for a whole lease."""
         return self.filter(scan_status=ScanStatus.RUNNING, lease_expires_at__lt=Now())

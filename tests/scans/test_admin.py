@@ -21,7 +21,7 @@ MODELS = (
 
 @pytest.fixture(autouse=True)
 def quiet_queue(monkeypatch):
-    monkeypatch.setattr("scans.tasks.run_scan.delay", lambda scan_id: None)
+    monkeypatch.setattr("scans.tasks.announce", lambda scan_id, **_: None)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ TOOLS = {"tools": [{"name": "add", "description": "Add two numbers."}]}
 @pytest.fixture
 def rung(monkeypatch) -> list[str]:
     heard: list[str] = []
-    monkeypatch.setattr(tasks.run_scan, "delay", heard.append)
+    monkeypatch.setattr(tasks, "announce", lambda key, **_: heard.append(str(key)))
     return heard
 
 

@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture
 def no_broker(monkeypatch):
-    monkeypatch.setattr("scans.tasks.run_scan.delay", lambda scan_id: None)
+    monkeypatch.setattr("scans.tasks.announce", lambda scan_id, **_: None)
 
 
 def explained(scan: Scan) -> str:
@@ -112,9 +112,11 @@ def test_a_configuration_with_a_token_fails_and_shows_it_nowhere(caplog):
             "github": {
                 "command": "npx",
                 "args": ["-y", "@modelcontextprotocol/server-github"],
-                "env": {"GITHUB_TOKEN": mcp_samples.GITHUB_TOKEN},
+                "env": {"GITHUB_TOKEN": mcp_samples.GITHUB_TOKEN, "PIN": "48151623"},
+                "envFile": f"TOKEN={mcp_samples.RANDOM}",
             }
-        }
+        },
+        "inputs": [{"id": "key", "password": True, "default": "hunter2hunter2"}],
     }
     scan = run_now(queued_scan(document={"config": config}))
     assert scan.verdict == "fail", explained(scan)
@@ -127,7 +129,10 @@ def test_a_configuration_with_a_token_fails_and_shows_it_nowhere(caplog):
         list(Scan.objects.values("detail__options", "detail__reasons")),
         scan.snapshot.document,
     ]
-    assert mcp_samples.GITHUB_TOKEN not in json.dumps(rows, default=str) + caplog.text
+    said = json.dumps(rows, default=str) + caplog.text
+    for value in (mcp_samples.GITHUB_TOKEN, mcp_samples.RANDOM, "48151623", "hunter2"):
+        assert value not in said
+    assert scan.snapshot.document["config"]["github"]["env"] == ["GITHUB_TOKEN", "PIN"]
 
 
 def test_a_configuration_alone_names_the_servers_it_could_not_look_into():

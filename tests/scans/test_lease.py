@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.utils import timezone
 
@@ -21,7 +23,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def rung(monkeypatch) -> list[str]:
     """What the queue was told, in place of a broker."""
     heard: list[str] = []
-    monkeypatch.setattr(tasks.run_scan, "delay", heard.append)
+
+    def hear(arguments: tuple[str], *, queue: str) -> None:
+        heard.append(f"{arguments[0]} {queue}")
+
+    monkeypatch.setattr(tasks.run_scan, "apply_async", hear)
     return heard
 
 
@@ -63,7 +69,8 @@ def test_the_reaper_gives_a_lost_scan_back_and_rings(scan, rung):
     tasks.reap()
     scan.refresh_from_db()
     assert (scan.scan_status, scan.attempt) == (ScanStatus.QUEUED, 1)
-    assert rung == [str(scan.pk)]
+    # not behind all that wait for their first turn
+    assert rung == [f"{scan.pk} scans-again"]
     assert not Scan.objects.renew(lease, seconds=20)
 
 
@@ -85,15 +92,37 @@ def test_a_scan_that_nobody_heard_of_is_rung_again(scan, rung):
     Scan.objects.filter(pk=scan.pk).update(rung_at=past)
     tasks.reap()
     tasks.reap()
-    assert rung == [str(scan.pk)]
+    assert rung == [f"{scan.pk} scans"]
+
+
+def test_a_long_queue_is_not_rung_again(scan, rung, monkeypatch):
+    # Two scans wait, one bell is still in the broker: one has been lost.
+    queued_scan({"m": b"w"})
+    rung.clear()
+    past = timezone.now() - timedelta(minutes=2)
+    Scan.objects.update(rung_at=past)
+    monkeypatch.setattr(tasks, "waiting_messages", lambda: 2)
+    tasks.reap()
+    assert rung == []
+    monkeypatch.setattr(tasks, "waiting_messages", lambda: 1)
+    tasks.reap()
+    assert rung == [f"{scan.pk} scans"]
+
+
+def test_it_counts_the_bells_that_nobody_has_heard():
+    before = tasks.waiting_messages()
+    tasks.announce(uuid.uuid4())
+    tasks.announce(uuid.uuid4(), queue=tasks.QUEUE_AGAIN)
+    assert tasks.waiting_messages() == before + 2
+    current_app.control.purge()
 
 
 def test_a_broker_that_is_away_costs_nothing(scan, monkeypatch, settings):
-    def refuse(scan_id: str) -> None:
+    def refuse(arguments: tuple[str], *, queue: str) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(tasks.run_scan, "delay", refuse)
-    tasks.ring(scan.pk)
+    monkeypatch.setattr(tasks.run_scan, "apply_async", refuse)
+    tasks.announce(scan.pk)
     scan.refresh_from_db()
     assert scan.scan_status == ScanStatus.QUEUED
 
@@ -135,7 +164,8 @@ def test_a_leaving_worker_gives_its_scan_back_without_losing_an_attempt(scan, ru
     assert rung == []
     tasks.give_back("host:7")
     scan.refresh_from_db()
-    assert (scan.scan_status, scan.attempt, rung) == ("queued", 0, [str(scan.pk)])
+    assert (scan.scan_status, scan.attempt) == ("queued", 0)
+    assert rung == [f"{scan.pk} scans-again"]
     again = Scan.objects.claim(scan.pk, owner="host:8/def", seconds=20)
     assert again.attempt == lease.attempt
     assert not Scan.objects.finish(lease, ScanStatus.COMPLETED, verdict="pass")

@@ -22,7 +22,7 @@ GRACE = timedelta(minutes=5)
 def places(settings, tmp_path, monkeypatch):
     settings.UPLOAD_DIR, settings.RUN_DIR = tmp_path / "uploads", tmp_path / "runs"
     settings.RUN_DIR.mkdir()
-    monkeypatch.setattr("scans.tasks.run_scan.delay", lambda scan_id: None)
+    monkeypatch.setattr("scans.tasks.announce", lambda scan_id, **_: None)
 
 
 def age(path: Path) -> None:

@@ -20,7 +20,7 @@ from apikeys.management.command import SentraCommand
 from scans.management.departure import Departure
 from scans.management.presence import Presence
 from scans.sandboxing import chosen_rung
-from scans.tasks import worker_name
+from scans.tasks import QUEUES, worker_name
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def run_scans() -> None:
     worker_shutting_down.connect(Departure(presence.stop).begin, weak=False)
     worker_shutdown.connect(presence.stop, weak=False)
     concurrency = str(settings.CELERY_WORKER_CONCURRENCY)
-    start_worker("scans@%h", "-Q", "scans", "-P", "prefork", "-c", concurrency)
+    start_worker("scans@%h", "-Q", QUEUES, "-P", "prefork", "-c", concurrency)
 
 
 def keep_house() -> None:
