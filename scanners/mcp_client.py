@@ -78,17 +78,26 @@ class Seen:
             message = types.JSONRPCMessage.model_validate_json(line)
             raw = json.loads(line)
         except (ValueError, RecursionError):
-            self.noise += 1
-            self.sample = self.sample or line[:200].decode(errors="replace")
+            self._note(line)
             return None
-        if "method" in raw and "id" in raw and len(self.asked) < MAX_WRITTEN:
-            self.asked.append(str(raw["method"])[:100])
-        number = raw.get("id")
-        if "result" in raw and isinstance(number, int) and number in self.waited:
-            # as in the library, the first answer to a request is the one that counts
-            self.waited.discard(number)
-            self.results[number] = raw["result"]
+        root = message.root
+        is_answer = isinstance(root, types.JSONRPCResponse | types.JSONRPCError)
+        # clients differ on what has two meanings, and on an answer given twice
+        is_double = len(raw.keys() & {"method", "result", "error"}) > 1
+        if is_double or (is_answer and root.id not in self.waited):
+            self._note(line)
+            return None
+        if isinstance(root, types.JSONRPCRequest):
+            if root.method != "ping" and len(self.asked) < MAX_WRITTEN:
+                self.asked.append(root.method[:100])
+        elif is_answer:
+            self.waited.discard(root.id)
+            self.results[root.id] = raw.get("result")
         return SessionMessage(message)
+
+    def _note(self, line: bytes) -> None:
+        self.noise += 1
+        self.sample = self.sample or line[:200].decode(errors="replace")
 
     def result(self) -> dict[str, Any]:
         """Return the answer to the last request, as it was on the wire."""

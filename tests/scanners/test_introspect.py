@@ -115,9 +115,7 @@ def test_a_harmless_server_is_no_gap_and_its_tools_are_elements(
 
 
 def test_the_digest_covers_the_sources_and_no_canary(lab: Lab) -> None:
-    body = mcp_servers.ENVIRONMENT_DUMP.replace(
-        "dict(os.environ)", "os.environ['A_KEY']"
-    )
+    body = "serve(lambda: {'tools': [tool(os.environ['A_KEY'])]})"
     env = {"A_KEY": GITHUB_TOKEN}
     first, again = (lab.ask(body, rung=strongest(), env=env) for _ in range(2))
     assert observations.ECHO in codes(first)
@@ -227,8 +225,10 @@ def test_what_a_server_shows_only_the_second_time_is_examined_too(
         (mcp_servers.DEAF, observations.DEAF),
         (mcp_servers.DAEMON, observations.LEFT),
         (mcp_servers.CURIOUS, observations.ASKED),
+        (mcp_servers.TWO_IN_ONE, observations.NOISE),
+        (mcp_servers.TWICE, observations.NOISE),
     ],
-    ids=["chatty", "deaf", "daemon", "curious"],
+    ids=["chatty", "deaf", "daemon", "curious", "two-in-one", "twice"],
 )
 def test_bad_manners_are_told_and_the_lists_are_kept(
     lab: Lab, rung: Rung, body: str, code: str
