@@ -130,7 +130,9 @@ def _asked(
         raw = _said(
             _request(start, sources, sandbox, seconds), sources, sandbox, seconds
         )
-        answer = _answer(path, strict_json.parse(raw), canaries)
+        said = strict_json.parse(raw)
+        strict_json.check(said)  # its depth above all: what follows is recursive
+        answer = _answer(path, said, canaries)
         answer.size = len(raw)
         return answer
     except (ScannerExceeded, ScannerTimeout) as error:
@@ -196,7 +198,22 @@ def _answer(path: str, said: Any, canaries: Canaries) -> Answer:
     answer.gap = observations.gap_of(said)
     if echoed:
         answer.observed.append(observations.of_echo(path, echoed))
+    try:
+        _read(answer, path, said)
+    except ValueError as error:
+        answer.gap = f"its lists are not usable: {error}"
+    if not answer.gap and not any((*answer.lists.values(), answer.instructions)):
+        answer.gap = EMPTY
+    return answer
+
+
+def _read(answer: Answer, path: str, said: Mapping[str, Any]) -> None:
+    """Take the lists over; raise `DocumentError` for what no list may hold."""
     turns = [documents.read_document(turn) for turn in said["lists"][:2]]
+    instructions = said.get("instructions")
+    if isinstance(instructions, str):
+        documents.read_document({"instructions": instructions})
+        answer.instructions = instructions
     for kind in documents.LISTS:
         first, second = ([*(turn[kind] for turn in turns), [], []])[:2]
         added = _lacking(second, first)
@@ -206,11 +223,6 @@ def _answer(path: str, said: Any, canaries: Canaries) -> Answer:
         answer.lists[kind] = [*first, *added]
         if added or removed:
             answer.observed.append(observations.of_change(path, kind, added, removed))
-    instructions = said.get("instructions")
-    answer.instructions = instructions if isinstance(instructions, str) else ""
-    if not answer.gap and not any((*answer.lists.values(), answer.instructions)):
-        answer.gap = EMPTY
-    return answer
 
 
 def _lacking(entries: list[Any], others: list[Any]) -> list[Any]:
@@ -267,11 +279,13 @@ def _with(
         for name, answer in answers.items():
             document[kind] += answer.lists.get(kind, [])
             origins[kind] += [name] * len(answer.lists.get(kind, []))
+    observed = tuple(each for answer in answers.values() for each in answer.observed)
     try:
         documents.read_document(document)
     except ValueError as error:
         reason = f"the servers' lists together are not usable: {error}"
-        return replace(target, gaps=_gaps(answers, document, reason))
+        gaps = _gaps(answers, document, reason)
+        return replace(target, gaps=gaps, observed=observed)
     document["origins"] = origins
     bound = {**document, "sources": sources.digest if sources else ""}
     return replace(
@@ -281,7 +295,7 @@ def _with(
         digest=hashlib.sha256(documents.canonical(bound)).hexdigest(),
         gaps=_gaps(answers, document),
         document=document,
-        observed=tuple(each for answer in answers.values() for each in answer.observed),
+        observed=observed,
     )
 
 
@@ -293,5 +307,7 @@ def _gaps(
         (name, answer.gap or reason) for name, answer in answers.items()
     ]
     return tuple(
-        Skipped(f"servers/{name}", mask(gap, secrets)) for name, gap in found if gap
+        Skipped(f"servers/{name}", observations.shown(mask(gap, secrets)))
+        for name, gap in found
+        if gap
     )

@@ -35,20 +35,18 @@ def of_limit(path: str, limit: str, sentence: str) -> Observed:
 
 
 def of_echo(path: str, names: Sequence[str]) -> Observed:
-    shown = _shown(", ".join(names))
+    given = shown(", ".join(names))
     text = (
-        f"What it lists or says of itself holds the value that it was given as {shown}"
+        f"What it lists or says of itself holds the value that it was given as {given}"
     )
-    return Observed(ECHO, path, text, shown)
+    return Observed(ECHO, path, text, given)
 
 
 def of_change(
     path: str, kind: str, added: Sequence[Any], removed: Sequence[Any]
 ) -> Observed:
     names = sorted({_name(entry) for entry in (*added, *removed)})
-    text = (
-        f"Asked twice for its {kind}, it gave two answers: {_shown(', '.join(names))}"
-    )
+    text = f"Asked twice for its {kind}, it gave two answers: {shown(', '.join(names))}"
     return Observed(CHANGE, path, text, kind)
 
 
@@ -58,7 +56,8 @@ def of_conduct(path: str, said: Mapping[str, Any]) -> Iterator[Observed]:
     if kind in _FAULTS:
         yield Observed(_FAULTS[kind], path, f"Asked for its lists, {detail}", kind)
     if said.get("noise") and kind != "malformed":
-        text = f"It wrote what is no message of the protocol: {_text(said, 'sample')}"
+        sample = shown(_text(said, "sample"))
+        text = f"It wrote what is no message of the protocol: {sample}"
         yield Observed(NOISE, path, text, "noise")
     if names := _names(said, "written"):
         text = f"Only asked for its lists, it wrote files: {names}"
@@ -83,7 +82,7 @@ def gap_of(said: Mapping[str, Any]) -> str:
         return "" if is_whole else "its lists are not whole"
     words = _text(said, "said").splitlines()
     last = f"; it said: {words[-1]}" if words and kind == "closed" else ""
-    return f"it was started, but {detail}{_shown(last)}"
+    return f"it was started, but {detail}{shown(last)}"
 
 
 def _fault(said: Mapping[str, Any]) -> tuple[str, str]:
@@ -91,7 +90,7 @@ def _fault(said: Mapping[str, Any]) -> tuple[str, str]:
     if not fault:
         return "", ""
     if isinstance(fault, list) and len(fault) == 2 and isinstance(fault[0], str):
-        return fault[0], _shown(str(fault[1]))
+        return fault[0], shown(str(fault[1]))
     return "unknown", "its answer cannot be read"
 
 
@@ -103,7 +102,7 @@ def _text(said: Mapping[str, Any], key: str) -> str:
 def _names(said: Mapping[str, Any], key: str) -> str:
     value = said.get(key)
     names = value if isinstance(value, list) else []
-    return _shown(", ".join(sorted({str(name) for name in names})))
+    return shown(", ".join(sorted({str(name) for name in names})))
 
 
 def _name(entry: Any) -> str:
@@ -112,6 +111,7 @@ def _name(entry: Any) -> str:
     return str(entry.get("name") or entry.get("uri") or entry.get("uriTemplate"))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return what may stand in a sentence: short, and of printable characters."""
     short = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
     return "".join(char if char.isprintable() else "?" for char in short)

@@ -179,15 +179,28 @@ def test_a_server_reaches_no_network(lab: Lab, rung: Rung) -> None:
         (mcp_servers.ENDLESS_NOISE, observations.FLOOD, "more than"),
         (mcp_servers.ENDLESS_PAGES, observations.FLOOD, "pages"),
         (mcp_servers.MALFORMED, observations.NOISE, "no MCP"),
+        (mcp_servers.DEEP, "", "levels deep"),
+        (mcp_servers.TOO_LONG, observations.ECHO, "Longer than 1024"),
         (mcp_servers.MURDERER, "", ""),
         ("raise SystemExit('no such database')", "", "no such database"),
     ],
-    ids=["fork", "memory", "huge", "noise", "pages", "malformed", "murder", "exit"],
+    ids=[
+        "fork",
+        "memory",
+        "huge",
+        "noise",
+        "pages",
+        "malformed",
+        "deep",
+        "long",
+        "murder",
+        "exit",
+    ],
 )
 def test_a_hostile_server_is_ended_and_stays_a_gap(
     lab: Lab, rung: Rung, body: str, code: str, words: str
 ) -> None:
-    target = lab.ask(body, rung=rung)
+    target = lab.ask(body, rung=rung, env={"API_KEY": "${API_KEY}"})
     assert words in gap(target)
     assert not code or code in codes(target)
 
