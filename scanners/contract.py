@@ -80,13 +80,27 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """What a started MCP server did: the code of a rule (`MCP-RUNTIME-001`), whose
+    element it was, what happened in words for people, and a key that stays the same.
+    """
+
+    code: str
+    path: str
+    detail: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A thing to scan, already local and read-only: adapters never fetch.
 
     A model target is the directory `root` with the files of `elements`. An MCP target
     is `document`, the submitted JSON in one shape: `config` (object or null), `tools`,
     `prompts`, `resources` (lists), `instructions` (text or null); `root` is then an
-    empty directory. `gaps` is what the workspace could not open.
+    empty directory. Where its servers were started, `origins` names the server of each
+    entry of a list, and `observed` is what they did meanwhile. `gaps` is what the
+    workspace could not open.
     """
 
     kind: TargetKind
@@ -95,6 +109,7 @@ class Target:
     digest: str
     gaps: tuple[Skipped, ...] = ()
     document: Mapping[str, Any] | None = None
+    observed: tuple[Observed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +235,17 @@ class ScannerError(Exception):
 
 class ScannerTimeout(ScannerError):
     """The run reached its wall time and was killed."""
+
+
+class ScannerExceeded(ScannerError):
+    """The run went over one of its limits and was killed.
+
+    `limit` is the supervisor's word for it: memory, processes, output, hidden, cpu.
+    """
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class ScannerMissing(ScannerError):

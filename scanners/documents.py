@@ -19,13 +19,19 @@ import rfc8785
 
 from scanners.contract import Element
 from scanners.mcp_rules.secrets import hide, secret_values
-from scanners.mcp_rules.servers import escape, located_servers, server_maps
+from scanners.mcp_rules.servers import (
+    escape,
+    located_servers,
+    owner,
+    server_maps,
+)
 from scanners.strict_json import DocumentError, check, parse
 
 __all__ = [
     "DocumentError",
     "canonical",
     "elements_of",
+    "owners_of",
     "paths_of",
     "read_document",
     "servers_of",
@@ -102,6 +108,22 @@ def paths_of(document: Mapping[str, Any]) -> dict[str, list[str]]:
         entries = document.get(kind) or []
         given[kind] = [_name_of(entry, kind) for entry in entries]
     return {kind: _unique(kind, names, values) for kind, names in given.items()}
+
+
+def owners_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the server of each listed element by its path, where that is known.
+
+    Known it is for lists that servers gave when they were started (`origins`), and for
+    those submitted with a configuration of one server.
+    """
+    paths = paths_of(document)
+    only = owner(document)
+    origins = document.get("origins") or {}
+    owners = {"instructions": only} if only else {}
+    for kind in LISTS:
+        names = origins.get(kind) or [only] * len(paths[kind])
+        owners |= {p: name for p, name in zip(paths[kind], names, strict=True) if name}
+    return owners
 
 
 class _Names:

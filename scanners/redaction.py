@@ -154,10 +154,10 @@ def _forms(value: str) -> Iterator[str]:
     yield from (quote(value), quote(value, safe=""), quote_plus(value))
     yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
     yield html.escape(value)
-    yield from _encoded(value.encode("utf-8", "replace"))
+    yield from in_base64(value.encode("utf-8", "replace"))
 
 
-def _encoded(data: bytes) -> Iterator[str]:
+def in_base64(data: bytes) -> Iterator[str]:
     """Yield the base64 that stands for `data` wherever it begins in a larger text.
 
     Three bytes make four characters, so there are three alignments; the characters at

@@ -27,6 +27,7 @@ from scanners.contract import (
     Report,
     Scanner,
     ScannerError,
+    ScannerExceeded,
     ScannerMissing,
     ScannerTimeout,
     ScanStopped,
@@ -309,7 +310,7 @@ def _judge(name: str, result: Mapping[str, Any], limits: Limits) -> None:
     if outcome == "timed_out":
         raise ScannerTimeout(f"{name} ran over its {limits.wall_seconds:g} s")
     detail = result.get("detail", "")
-    sentences = {
+    over = {
         "memory": f"was killed: it used more than {_gigabytes(limits.memory_bytes)}"
         " of memory",
         "processes": f"was killed: it started more than {limits.processes} processes",
@@ -317,6 +318,10 @@ def _judge(name: str, result: Mapping[str, Any], limits: Limits) -> None:
         "hidden": "was killed: it closed a folder, so that what it writes is not seen",
         "cpu": f"was killed: it used more than {limits.cpu_seconds} s of processor"
         " time",
+    }
+    if outcome in over:
+        raise ScannerExceeded(f"{name} {over[outcome]}", outcome)
+    sentences = {
         "not_confined": f"was not started: its sandbox could not be put on ({detail})",
         "stopped": "was stopped",
     }

@@ -213,10 +213,13 @@ def _check_options(submission: Submission) -> None:
         if not LABEL.fullmatch(key) or not LABEL.fullmatch(value):
             raise Refused("labels", "keys and values are 1 to 200 characters")
     if submission.introspect:
-        raise Refused(
-            "introspect",
-            "servers are not started here: the operator has not allowed it",
-        )
+        if settings.MCP_INTROSPECTION != "sandboxed":
+            raise Refused(
+                "introspect",
+                "servers are not started here: the operator has not allowed it",
+            )
+        if submission.scan_type is not TargetKind.MCP:
+            raise Refused("introspect", "only for scan_type mcp")
 
 
 def _checked_source(submission: Submission) -> Submission:
@@ -239,25 +242,34 @@ def _checked_document(submission: Submission) -> Submission:
         raise Refused("server_url", "this server contacts no remote servers")
     if (submission.document is None) == (not submission.files):
         raise Refused("config", "send a configuration, a tool list or one file")
-    if len(submission.files) > 1:
+    if len(submission.files) > 1 and not submission.introspect:
         raise Refused("file", "send one configuration file")
-    size = sum(received.size_bytes for received in submission.files)
+    size = submission.files[0].size_bytes if submission.files else 0
     if size > settings.MAX_DOCUMENT_BYTES:
         most = settings.MAX_DOCUMENT_BYTES
         raise Refused("file", f"a document has at most {most} bytes", status=413)
     try:
         if submission.document is not None:
-            documents.canonical(documents.read_document(submission.document))
+            document = documents.read_document(submission.document)
         else:
-            raw = submission.files[0].path.read_bytes()
-            documents.canonical(documents.read_document(raw))
+            document = documents.read_document(submission.files[0].path.read_bytes())
+        documents.canonical(document)
     except ValueError as error:
         is_file = submission.document is None
         pointer = getattr(error, "pointer", "").strip("/")
         place = "file" if is_file else pointer or "config"
         message = str(error) if is_file else getattr(error, "message", str(error))
         raise Refused(place, message) from error
+    if submission.introspect:
+        _check_introspectable(document)
     return submission
+
+
+def _check_introspectable(document: Mapping[str, Any]) -> None:
+    if not documents.servers_of(document):
+        raise Refused("introspect", "there is no configuration with servers to start")
+    if any(document[name] for name in (*documents.LISTS, "instructions")):
+        raise Refused("introspect", "the servers are asked for their lists; send none")
 
 
 def _stored_document(document: Mapping[str, Any]) -> Received:
@@ -276,6 +288,8 @@ def _create(
         "scanners": list(submission.scanners) if submission.scanners else None,
         "timeout_seconds": submission.timeout_seconds,
         "introspect": submission.introspect,
+        # which of the files it is: the others are the sources of its servers
+        "document": submission.files[0].name if submission.introspect else "",
     }
     scan = _insert(
         scan_type=submission.scan_type,

@@ -36,7 +36,7 @@ from scanners.workspace import (
     from_uploads,
     inside_roots,
 )
-from scans import coverage, recording, storage
+from scans import coverage, mcp_targets, recording, storage
 from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
@@ -126,13 +126,18 @@ def fetch(
         for file in scan.files.select_related("upload").order_by("name")
     ]
     if TargetKind(scan.scan_type) is TargetKind.MCP:
-        if not files:
-            raise WorkspaceError("the submitted document has been removed")
-        try:
-            raw = files[0].path.read_bytes()
-        except OSError as error:
-            raise WorkspaceError("the submitted document is gone") from error
-        return from_document(raw, directory)
+        document, sources = mcp_targets.parted(
+            files, scan.detail.options.get("document", "")
+        )
+        target = from_document(document, directory)
+        if not scan.detail.options.get("introspect"):
+            return target
+        laid_out = sources and from_uploads(
+            sources, directory / "sources", limits=limits, checkpoint=checkpoint
+        )
+        return mcp_targets.introspected(
+            target, laid_out or None, directory, stop, deadline
+        )
     if source := scan.detail.options.get("source"):
         real = inside_roots(source, settings.SCAN_ROOTS)
         return from_path(real, directory, limits=limits, checkpoint=checkpoint)

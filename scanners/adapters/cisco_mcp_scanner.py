@@ -37,8 +37,7 @@ from scanners.contract import (
     Target,
     TargetKind,
 )
-from scanners.documents import paths_of
-from scanners.mcp_rules.servers import owner
+from scanners.documents import owners_of, paths_of
 from scanners.registry import register
 
 SEVERITIES = {"HIGH": Severity.HIGH, "MEDIUM": Severity.MEDIUM, "LOW": Severity.LOW}
@@ -100,14 +99,14 @@ class CiscoMcpScanner(Scanner):
             raise ScannerError(
                 f"mcp-scanner answered for {len(rows)} of {len(items)} elements"
             )
-        server = owner(document)
+        owners = owners_of(document)
         findings: list[ReportedFinding] = []
         scanned: set[str] = set()
         failed: list[Skipped] = []
         for item, row in zip(items, rows, strict=True):
             if row.get(ROW_KEYS[item.kind]) != item.entry[_key(item.kind)]:
                 raise ScannerError("mcp-scanner answered in another order than asked")
-            findings += _findings(item, row, server)
+            findings += _findings(item, row, owners.get(item.path))
             reason = _not_examined(item, row)
             if reason:
                 failed.append(Skipped(item.path, reason))

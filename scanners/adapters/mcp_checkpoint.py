@@ -40,8 +40,8 @@ from scanners.contract import (
     Target,
     TargetKind,
 )
-from scanners.documents import paths_of
-from scanners.mcp_rules.servers import located_servers, owner
+from scanners.documents import owners_of, paths_of
+from scanners.mcp_rules.servers import located_servers
 from scanners.numbered_json import Line
 from scanners.registry import register
 
@@ -63,6 +63,12 @@ GROUPED = f"Tool names were compared in groups of {GROUP}."
 CONFIG_TEXT = (
     "Of the configuration its text was examined; no server was started to see its "
     "tools."
+)
+
+
+STARTED = (
+    "Servers were started in the sandbox by SentraScan; mcp-checkpoint saw the lists "
+    "they gave."
 )
 
 
@@ -108,9 +114,9 @@ class McpCheckpoint(Scanner):
         reports = []
         if lines:
             reports.append(_config_report(document, runs.pop(0), lines))
-        server = owner(document)
+        owners = owners_of(document)
         reports += [
-            _list_report(group, run, server)
+            _list_report(group, run, owners)
             for group, run in zip(groups, runs, strict=True)
         ]
         return _joined(reports, _notes(document, groups))
@@ -223,7 +229,7 @@ def _permissions(info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _list_report(
-    group: list[Item], run: Mapping[str, Any], server: str | None
+    group: list[Item], run: Mapping[str, Any], owners: Mapping[str, str]
 ) -> Report:
     paths = [item.path for item in group]
     failure = _failure(run)
@@ -242,7 +248,7 @@ def _list_report(
         finding
         for found in report["security_report"]["grouped_findings"]
         for affected in found["entities_affected"]
-        for finding in _of_list(found, affected, items, server)
+        for finding in _of_list(found, affected, items, owners)
     ]
     return Report(tuple(findings), _coverage(paths, missing))
 
@@ -251,7 +257,7 @@ def _of_list(
     group: Mapping[str, Any],
     affected: Mapping[str, Any],
     items: Mapping[tuple[str, str], Item],
-    server: str | None,
+    owners: Mapping[str, str],
 ) -> Iterator[ReportedFinding]:
     if affected["entity_type"] == "configuration":
         return  # said of the configuration that starts our own replaying server
@@ -275,7 +281,7 @@ def _of_list(
     yield _finding(
         group,
         _strength(kind, info),
-        Location(path=path, server=server, tool=name),
+        Location(path=path, server=owners.get(path), tool=name),
         title=title or f"{kind}: {path}",
         evidence=evidence,
         evidence_key=evidence_key,
@@ -332,7 +338,7 @@ def _notes(document: Mapping[str, Any], groups: list[list[Item]]) -> tuple[str, 
     if len(groups) > 1:
         notes.append(GROUPED)
     if located_servers(document):
-        notes.append(CONFIG_TEXT)
+        notes.append(STARTED if document.get("origins") else CONFIG_TEXT)
     return tuple(notes)
 
 

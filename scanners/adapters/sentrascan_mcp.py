@@ -16,6 +16,7 @@ from scanners.contract import (
     Completed,
     Coverage,
     Location,
+    Observed,
     Report,
     ReportedFinding,
     Scanner,
@@ -31,6 +32,11 @@ from scanners.registry import register
 PIECES = ("config", "tools", "prompts", "resources", "instructions")
 # The first token of a pointer into the document, and the elements below it.
 LISTS = ("tools", "prompts", "resources")
+STARTED = (
+    "Servers were started in the sandbox and asked for their lists; no tool was called "
+    "and their files were not examined. Attempts that the sandbox refuses, at the "
+    "network or at other files, leave no trace."
+)
 
 
 @register
@@ -60,9 +66,12 @@ class SentrascanMcp(Scanner):
             )
         }
         findings = tuple(_finding(entry, pointers, paths) for entry in report)
+        findings += tuple(_observed(each) for each in target.observed)
         # Only the text of a configuration is examined whole: what a tool's words mean
         # to a model is for the other scanners.
-        return Report(findings, Coverage(scanned=frozenset(paths["servers"])))
+        notes = (STARTED,) if document.get("origins") else ()
+        coverage = Coverage(scanned=frozenset(paths["servers"]), notes=notes)
+        return Report(findings, coverage)
 
     def bait(self) -> Mapping[str, Any]:
         secret = "ghp_" + "aB3dE5fG7hI9" * 3
@@ -106,6 +115,20 @@ def _finding(
         },
         element=location.path,
         evidence_key=f"{entry['place']} {entry['digest']}".strip(),
+    )
+
+
+def _observed(seen: Observed) -> ReportedFinding:
+    rule = lookup(SentrascanMcp.name, seen.code, tool_severity=Severity.HIGH)
+    server = seen.path.partition("/")[2]
+    return ReportedFinding(
+        rule=rule,
+        title=f"{rule.title}: {server}",
+        description=f"{seen.detail}.",
+        location=Location(path=seen.path, server=server),
+        evidence={"observed": seen.detail},
+        element=seen.path,
+        evidence_key=seen.key,
     )
 
 

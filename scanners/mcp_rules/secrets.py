@@ -119,6 +119,11 @@ def secret_values(document: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(values)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name promises a secret."""
+    return bool(_NAME.search(name))
+
+
 def hide(text: str, values: frozenset[str]) -> str:
     """Replace each of `values` in `text`: four characters of a long one stay."""
     for value in sorted(values, key=len, reverse=True):

@@ -196,9 +196,11 @@ def _typed(name: str, text: str) -> Any:
 def received_files(request: Request) -> list[Part]:
     """Return the request's files in order; raise `ValidationError` for none or too big.
 
-    An MCP document is read whole into memory, so it has a limit of its own.
+    An MCP document is read whole into memory, so it has a limit of its own. The field
+    `config` comes first: further files are the sources of the servers in it.
     """
-    parts = [part for _, parts in request.FILES.lists() for part in parts]
+    fields = sorted(request.FILES.lists(), key=lambda field: field[0] != "config")
+    parts = [part for _, parts in fields for part in parts]
     if not parts:
         raise ValidationError({"file": ["Send at least one file."]})
     if request.POST.get("scan_type") != TargetKind.MCP:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scanners import observations
 from scanners.catalogue import HERE, canonical, lookup, rules_of
 from scanners.contract import Category, Severity
 from scanners.file_rules import patterns
@@ -57,6 +58,16 @@ def test_it_knows_every_rule_of_our_own_files_scanner() -> None:
     assert {pattern.rule for pattern in patterns.PATTERNS} <= rules_of(
         "sentrascan-files"
     ).keys()
+
+
+def test_it_knows_every_rule_of_started_servers() -> None:
+    codes = {
+        value
+        for value in vars(observations).values()
+        if isinstance(value, str) and value.startswith("MCP-RUNTIME-")
+    }
+    assert len(codes) == 10
+    assert codes <= rules_of("sentrascan-mcp").keys()
 
 
 def test_severity_comes_from_the_rule_and_not_from_the_tool() -> None:

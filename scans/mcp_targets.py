@@ -1,0 +1,65 @@
+"""What is scanned of an MCP submission: its document, and what its servers answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from django.conf import settings
+
+from scanners import introspect
+from scanners.contract import ScannerError, Skipped, Target
+from scanners.install import installed
+from scanners.workspace import StoredFile, WorkspaceError
+from scans.sandboxing import chosen_rung
+
+NOT_ALLOWED = "it was not started: the operator does not allow it"
+
+
+def parted(files: Sequence[StoredFile], named: str) -> tuple[bytes, list[StoredFile]]:
+    """Return the document's bytes, and the files submitted beside it.
+
+    `named` is "" where there is only one file. Raises `WorkspaceError` where the
+    document is gone.
+    """
+    document = next((file for file in files if named in ("", file.name)), None)
+    if document is None:
+        raise WorkspaceError("the submitted document has been removed")
+    try:
+        raw = document.path.read_bytes()
+    except OSError as error:
+        raise WorkspaceError("the submitted document is gone") from error
+    return raw, [file for file in files if file is not document]
+
+
+def introspected(
+    target: Target,
+    sources: Target | None,
+    directory: Path,
+    stop: threading.Event,
+    deadline: float,
+) -> Target:
+    """Return `target` with what its servers list, a gap for each that cannot be asked.
+
+    `deadline` is the scan's, by the monotonic clock: half of the time that is left
+    stays with the scanners. Raises `ScanStopped`.
+    """
+    # asked again: a scan may be run again after the operator has changed his mind
+    if settings.MCP_INTROSPECTION != "sandboxed":
+        return _not_started(target, NOT_ALLOWED)
+    try:
+        rung = chosen_rung().require()
+        tool = installed(introspect.CLIENT_TOOL, settings.SCANNERS_DIR)
+    except ScannerError as error:
+        return _not_started(target, f"it was not started: {error}")
+    sandbox = introspect.Sandbox(tool, rung, directory, stop)
+    return introspect.introspect(
+        target, sources=sources, sandbox=sandbox, deadline=introspect.half_way(deadline)
+    )
+
+
+def _not_started(target: Target, reason: str) -> Target:
+    gaps = (gap.path for gap in target.gaps)
+    return replace(target, gaps=tuple(Skipped(path, reason) for path in gaps))
