@@ -36,7 +36,7 @@ from scanners.workspace import (
     from_uploads,
     inside_roots,
 )
-from scans import coverage, recording, storage
+from scans import coverage, fetching, recording, storage
 from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
@@ -134,6 +134,10 @@ def fetch(
             raise WorkspaceError("the submitted document is gone") from error
         return from_document(raw, directory)
     if source := scan.detail.options.get("source"):
+        if fetching.is_remote(source):
+            return fetching.fetch(
+                source, directory, limits=limits, checkpoint=checkpoint
+            )
         real = inside_roots(source, settings.SCAN_ROOTS)
         return from_path(real, directory, limits=limits, checkpoint=checkpoint)
     if not files:
