@@ -26,7 +26,7 @@ from scanners.urls import BadAddress, Rules, Url, read_url
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 REGION = re.compile(r"[a-z0-9-]{1,40}")
 MAX_KEY_BYTES = 1024
-LISTING_BYTES = 16 << 20
+PAGE_BYTES = 8 << 20  # a thousand keys of the greatest length, escaped, fit
 PAGE = 1000  # keys; the most that the API gives at once
 
 
@@ -95,12 +95,11 @@ class Bucket:
 
         Format: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
         """
-        allowance = Allowance(LISTING_BYTES)
         asked = {"list-type": "2", "max-keys": str(PAGE), "prefix": prefix}
         while True:
             # Signed as it is sent: sorted, and blanks as %20.
             query = urlencode(sorted(asked.items()), quote_via=quote, safe="-_.~")
-            with self._get(f"/?{query}", {}, allowance) as answer:
+            with self._get(f"/?{query}", {}, Allowance(PAGE_BYTES)) as answer:
                 page = _page(answer.whole())
             for entry in page.iterfind("{*}Contents"):
                 yield _listed(entry)

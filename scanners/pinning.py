@@ -72,7 +72,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
         refused: httpcore.NetworkError | httpcore.TimeoutException | None = None
-        for address in self._checked(host, port)[:MAX_ADDRESSES]:
+        for address in self.addresses_of(host, port)[:MAX_ADDRESSES]:
             self._pace.step()
             try:
                 stream = self._plain.connect_tcp(address, port, timeout)
@@ -85,7 +85,8 @@ class CheckedNetwork(httpcore.NetworkBackend):
     def connect_unix_socket(self, *_: Any, **__: Any) -> NoReturn:
         raise EgressError("only the network is contacted")
 
-    def _checked(self, host: str, port: int) -> list[str]:
+    def addresses_of(self, host: str, port: int) -> list[str]:
+        """Resolve once and check all; raise `EgressError` if one may not be had."""
         # One message for all: the answer must not tell which inner names exist.
         unknown = f"{host} is unknown or at an address that this server may not contact"
         if literal(host) is not None:

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
 from scanners.addresses import Allowed
+from scanners.urls import Rules, read_url
 from sentrascan_project.environment import env, kept_secret, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -225,6 +226,11 @@ if bool(S3_ACCESS_KEY_ID) != bool(S3_SECRET_ACCESS_KEY):
     )
 HF_ENDPOINT = env.str("SENTRASCAN_HF_ENDPOINT", default="https://huggingface.co")
 HF_TOKEN = secret("SENTRASCAN_HF_TOKEN")
+for _endpoint in filter(None, (S3_ENDPOINT, HF_ENDPOINT)):
+    try:
+        read_url(_endpoint, Rules(EGRESS_ALLOWED, ALLOWS_HTTP))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{_endpoint}: {error}") from error
 
 # --- Running the tools
 SCAN_TIMEOUT_SECONDS = env.int("SENTRASCAN_SCAN_TIMEOUT_SECONDS", default=600)
