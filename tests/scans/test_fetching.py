@@ -14,6 +14,7 @@ from scanners.addresses import Allowed
 from scans import fetching, intake, pipeline
 from scans.choices import Refused
 from scans.models import Scan, Target
+from tests.scanners import samples
 from tests.scanners.far_servers import answer, far_server
 from tests.scans import stand_ins
 from tests.scans.builders import queued_scan, run_now
@@ -73,6 +74,27 @@ def test_a_bucket_and_a_hub_are_fetched_by_the_settings(ca, scanners, settings):
     signed, *with_token = [asked.headers["authorization"] for asked in server.asked]
     assert SECRET not in signed
     assert with_token == [f"Bearer {SECRET}"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize(
+    ("name", "body", "verdict"),
+    [
+        ("bad.pkl", samples.malicious_pickle(4), "fail"),
+        ("clean.npy", samples.npy(), "pass"),
+        ("model.zip", samples.zip_of(samples.repository()), "pass"),
+    ],
+)
+def test_the_real_scanners_judge_a_remote_target_as_they_do_an_upload(
+    ca, name, body, verdict
+):
+    uploaded = run_now(queued_scan({name: body}))
+    with far_server(lambda asked: answer(body), ca) as server:
+        remote = run_now(queued_scan(source=server.url(f"/{name}")))
+    assert (remote.verdict, remote.digest) == (verdict, uploaded.digest)
+    assert remote.total_findings == uploaded.total_findings
+    assert remote.runs.count() == uploaded.runs.count()
 
 
 @pytest.mark.parametrize(
