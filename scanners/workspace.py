@@ -1,7 +1,8 @@
 """Makes the target of a scan a local directory that nothing else can reach.
 
-Sources are stored uploads and paths below the scan roots. Whatever is copied here is
-hashed on the way, so that the digest is that of the very bytes that are scanned.
+Sources are stored uploads, paths below the scan roots and streams from elsewhere
+(`scanners/sources.py` opens those). Whatever is copied here is hashed on the way, so
+that the digest is that of the very bytes that are scanned.
 Everything in a source is hostile: names, links, archive members.
 """
 
@@ -12,10 +13,11 @@ import os
 import shutil
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import rfc8785
 
@@ -41,6 +43,21 @@ class StoredFile:
 
     name: str
     path: Path
+
+
+class Readable(Protocol):
+    """Gives its bytes piece by piece: `b""` is the end, a size only a wish."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A file that is still elsewhere; `digest` is its SHA-256 where that is known."""
+
+    name: str
+    opened: Callable[[], AbstractContextManager[Readable]]
+    digest: str = ""
 
 
 def safe_name(name: str) -> str:
@@ -123,6 +140,40 @@ def from_path(
     return _model_target(root, elements, is_single=False, gaps=gaps)
 
 
+def from_stream(
+    file: Incoming, run_dir: Path, *, limits: archives.Limits, checkpoint: Checkpoint
+) -> Target:
+    """Take one file from elsewhere; an archive is unpacked if it is safe to."""
+    root = _fresh_root(run_dir)
+    if not archives.is_archive_name(file.name):
+        element = _take(file, root, checkpoint)
+        return _model_target(root, [element], is_single=True)
+    packed = run_dir / "packed"
+    packed.mkdir(mode=0o700)
+    element = _take(file, packed, checkpoint)
+    stored = StoredFile(file.name, packed / element.path)
+    target = _from_archive(stored, root, limits, checkpoint)
+    shutil.rmtree(packed)
+    return target
+
+
+def from_streams(
+    files: Iterable[Incoming | Skipped], run_dir: Path, *, checkpoint: Checkpoint
+) -> Target:
+    """Take the files of a folder from elsewhere, or none; what is skipped is a gap."""
+    root = _fresh_root(run_dir)
+    elements: list[Element] = []
+    gaps: list[Skipped] = []
+    for file in files:
+        if isinstance(file, Skipped):
+            gaps.append(file)
+        else:
+            elements.append(_take(file, root, checkpoint))
+        if len(elements) + len(gaps) > MAX_FILES:
+            raise WorkspaceError(f"the folder has more than {MAX_FILES} files")
+    return _model_target(root, elements, is_single=False, gaps=gaps)
+
+
 def from_document(raw: bytes, run_dir: Path) -> Target:
     """Read an MCP document. Servers whose tools were not listed are gaps."""
     try:
@@ -195,21 +246,26 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _copy(source: BinaryIO, root: Path, name: str, checkpoint: Checkpoint) -> Element:
+def _take(file: Incoming, root: Path, checkpoint: Checkpoint) -> Element:
+    with file.opened() as source:
+        element = _copy(source, root, file.name, checkpoint)
+    if file.digest and file.digest != element.digest:
+        raise WorkspaceError(f"{file.name} did not arrive as its source describes it")
+    return element
+
+
+def _copy(source: Readable, root: Path, name: str, checkpoint: Checkpoint) -> Element:
     final = root / name
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise WorkspaceError(f"{name} lies in a folder that is a file") from error
     digest, size = hashlib.sha256(), 0
     try:
+        final.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         with final.open("xb") as target:
             while chunk := source.read(CHUNK):
                 checkpoint()
                 digest.update(chunk)
                 size += len(chunk)
                 target.write(chunk)
-    except FileExistsError as error:
+    except (FileExistsError, NotADirectoryError) as error:
         raise WorkspaceError(f"two files are called {name}") from error
     except OSError as error:
         raise WorkspaceError(f"{name} could not be copied: {error.strerror}") from error

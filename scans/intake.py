@@ -23,7 +23,7 @@ from scanners import documents
 from scanners.contract import TargetKind
 from scanners.registry import scanners_for
 from scanners.workspace import WorkspaceError, inside_roots, safe_name
-from scans import storage, tasks
+from scans import fetching, storage, tasks
 from scans.choices import Conflict, Gone, NotFound, Refused, ScanStatus
 from scans.models import (
     Policy,
@@ -38,14 +38,14 @@ from scans.storage import Received
 MAX_NAME = 500
 MAX_LABELS = 32
 LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """One request for a scan, as a door read it.
 
-    Exactly one of `files`, `document` (raw MCP pieces), `source` (a path) says what.
+    Exactly one of `files`, `document` (raw MCP pieces), `source` (a path, or where it
+    is) says what. `source` may hold a token in its query: it is stored, never served.
     """
 
     scan_type: TargetKind
@@ -164,7 +164,7 @@ def _checked(submission: Submission) -> Submission:
     elif submission.source:
         submission = _checked_source(submission)
     elif not submission.files:
-        raise Refused("target", "send a file, or name a path below the scan roots")
+        raise Refused("target", "send a file, or name a path or an address")
     name = submission.target or _default_name(submission)
     if len(name) > MAX_NAME or not name.isprintable():
         raise Refused("target", f"a name has at most {MAX_NAME} printable characters")
@@ -225,8 +225,10 @@ def _check_options(submission: Submission) -> None:
 def _checked_source(submission: Submission) -> Submission:
     if submission.files:
         raise Refused("target", "send either a file or a path, not both")
-    if REMOTE.match(submission.source):
-        raise Refused("target", "this server fetches no remote targets")
+    if fetching.is_remote(submission.source):
+        fetching.check(submission.source)
+        shown = fetching.masked(submission.source)
+        return replace(submission, target=submission.target or shown)
     try:
         real = inside_roots(submission.source, settings.SCAN_ROOTS)
     except WorkspaceError as error:

@@ -36,7 +36,7 @@ from scanners.workspace import (
     from_uploads,
     inside_roots,
 )
-from scans import coverage, mcp_targets, recording, storage
+from scans import coverage, fetching, mcp_targets, recording, storage
 from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
@@ -139,6 +139,10 @@ def fetch(
             target, laid_out or None, directory, stop, deadline
         )
     if source := scan.detail.options.get("source"):
+        if fetching.is_remote(source):
+            return fetching.fetch(
+                source, directory, limits=limits, checkpoint=checkpoint
+            )
         real = inside_roots(source, settings.SCAN_ROOTS)
         return from_path(real, directory, limits=limits, checkpoint=checkpoint)
     if not files:

@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from scanners.addresses import Allowed
+from scanners.urls import Rules, read_url
+from sentrascan_project.environment import env, kept_secret, secret
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
-
-env = environ.Env()
-
-
-def secret(name: str) -> str:
-    """Return `name`, or what the file named by `<name>_FILE` holds, or ''."""
-    if path := env.str(f"{name}_FILE", default=""):
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
-    return str(env.str(name, default=""))
-
-
-def kept_secret(path: Path) -> str:
-    """Return the secret in `path`; make it, readable by its owner alone, if missing.
-
-    The exclusive link makes one of several starting processes the author.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(48), encoding="utf-8")
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text(encoding="utf-8").strip()
-
 
 # --- Where things are
 DATA_DIR = Path(env.str("SENTRASCAN_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
@@ -238,6 +207,34 @@ MCP_INTROSPECTION = env.str("SENTRASCAN_MCP_INTROSPECTION", default="off")
 if MCP_INTROSPECTION not in {"off", "sandboxed"}:
     raise ImproperlyConfigured("SENTRASCAN_MCP_INTROSPECTION must be off or sandboxed")
 
+# --- Remote targets: what may be contacted, and as whom
+ALLOWS_HTTP = env.bool("SENTRASCAN_ALLOW_HTTP", default=False)
+try:
+    EGRESS_ALLOWED = Allowed.of(
+        [entry for entry in env.list("SENTRASCAN_EGRESS_ALLOW", default=[]) if entry]
+    )
+except ValueError as error:
+    raise ImproperlyConfigured(f"SENTRASCAN_EGRESS_ALLOW: {error}") from error
+EGRESS_CA_FILE = env.str("SENTRASCAN_EGRESS_CA_FILE", default="")
+if EGRESS_CA_FILE and not Path(EGRESS_CA_FILE).is_file():
+    raise ImproperlyConfigured("SENTRASCAN_EGRESS_CA_FILE names no file")
+S3_ENDPOINT = env.str("SENTRASCAN_S3_ENDPOINT", default="")
+S3_REGION = env.str("SENTRASCAN_S3_REGION", default="us-east-1")
+S3_ACCESS_KEY_ID = secret("SENTRASCAN_S3_ACCESS_KEY_ID")
+S3_SECRET_ACCESS_KEY = secret("SENTRASCAN_S3_SECRET_ACCESS_KEY")
+S3_SESSION_TOKEN = secret("SENTRASCAN_S3_SESSION_TOKEN")
+if bool(S3_ACCESS_KEY_ID) != bool(S3_SECRET_ACCESS_KEY):
+    raise ImproperlyConfigured(
+        "SENTRASCAN_S3_ACCESS_KEY_ID and SENTRASCAN_S3_SECRET_ACCESS_KEY go together"
+    )
+HF_ENDPOINT = env.str("SENTRASCAN_HF_ENDPOINT", default="https://huggingface.co")
+HF_TOKEN = secret("SENTRASCAN_HF_TOKEN")
+for _endpoint in filter(None, (S3_ENDPOINT, HF_ENDPOINT)):
+    try:
+        read_url(_endpoint, Rules(EGRESS_ALLOWED, ALLOWS_HTTP))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{_endpoint}: {error}") from error
+
 # --- Running the tools
 SCAN_TIMEOUT_SECONDS = env.int("SENTRASCAN_SCAN_TIMEOUT_SECONDS", default=600)
 SANDBOX = env.str("SENTRASCAN_SANDBOX", default="required")
@@ -383,7 +380,14 @@ LOGGING = {
     # What comes and goes every ten seconds is no news.
     "loggers": {
         name: {"level": "WARNING"}
-        for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+        for name in (
+            "celery.beat",
+            "celery.worker.strategy",
+            "celery.app.trace",
+            # At DEBUG these two write headers, and with them signed addresses.
+            "httpcore",
+            "botocore",
+        )
     },
     "root": {
         "handlers": ["stderr"],

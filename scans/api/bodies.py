@@ -101,7 +101,7 @@ class SubmissionSerializer(OptionsSerializer):
     """A scan asked for in JSON: a path, an address, or an MCP document."""
 
     target = StrictCharField(
-        max_length=500,
+        max_length=2000,
         required=False,
         help_text="model: a path below the scan roots, or https://, s3://, hf://. "
         "mcp: the name of what is scanned.",

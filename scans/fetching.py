@@ -1,0 +1,74 @@
+"""Remote targets by this installation's rules: may it be asked for, and fetch it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+
+from scanners import sources
+from scanners.archives import Limits
+from scanners.buckets import Account
+from scanners.contract import Target
+from scanners.hub import Hub
+from scanners.sources import is_remote, masked
+from scanners.urls import BadAddress, Rules
+from scanners.workspace import WorkspaceError
+from scans.choices import Refused
+
+__all__ = ["check", "egress_rules", "fetch", "is_remote", "masked"]
+
+SWITCHED_OFF = "this server fetches no remote targets"
+
+
+def egress_rules() -> Rules:
+    """Return what the operator lets us contact."""
+    return Rules(
+        allowed=settings.EGRESS_ALLOWED,
+        is_http_allowed=settings.ALLOWS_HTTP,
+        ca_file=settings.EGRESS_CA_FILE,
+    )
+
+
+def check(source: str) -> None:
+    """Raise `Refused` for what can be refused without asking the network."""
+    if not settings.HAS_REMOTE_TARGETS:
+        raise Refused("target", SWITCHED_OFF)
+    try:
+        sources.check(source, _remote())
+    except BadAddress as error:
+        raise Refused("target", str(error)) from error
+
+
+def fetch(
+    source: str, directory: Path, *, limits: Limits, checkpoint: Callable[[], None]
+) -> Target:
+    """Make the source local; raise `WorkspaceError` when it cannot be had."""
+    if not settings.HAS_REMOTE_TARGETS:
+        raise WorkspaceError(SWITCHED_OFF)
+
+    def watched() -> None:
+        checkpoint()
+        if shutil.disk_usage(directory).free < settings.MIN_FREE_BYTES:
+            raise WorkspaceError("this server's disk is nearly full")
+
+    return sources.fetch(
+        source, directory, remote=_remote(), limits=limits, checkpoint=watched
+    )
+
+
+def _remote() -> sources.Remote:
+    return sources.Remote(
+        rules=egress_rules(),
+        account=Account(
+            endpoint=settings.S3_ENDPOINT,
+            region=settings.S3_REGION,
+            key_id=settings.S3_ACCESS_KEY_ID,
+            secret=settings.S3_SECRET_ACCESS_KEY,
+            session_token=settings.S3_SESSION_TOKEN,
+        ),
+        hub=Hub(settings.HF_ENDPOINT, settings.HF_TOKEN),
+        total_bytes=settings.MAX_UPLOAD_BYTES,
+    )
