@@ -1,7 +1,7 @@
 # Every target works on a machine that has only Python 3.12 or 3.13, make and the
 # package registries (or SENTRASCAN_WHEELS: a folder of wheels). See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format lock wheels bench clean
+.PHONY: help setup setup-dev run test test-slow lint format lock wheels bench clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -22,6 +22,10 @@ test: setup-dev ## run the whole suite on PostgreSQL and Redis, and on SQLite
 	@deploy/test-servers.sh
 	SENTRASCAN_TEST_DB=sqlite $(BIN)/python -m pytest -m sqlite $(PYTEST)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
+
+test-slow: setup-dev ## run every mutation of every sample through the real tools
+	@deploy/test-servers.sh
+	$(BIN)/python -m pytest -m exhaustive --numprocesses 2 tests/security $(PYTEST)
 
 lint: setup-dev ## run all static checks
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import latency
+from benchmarks import latency, sandbox
 
 latency.main()
+sandbox.main()

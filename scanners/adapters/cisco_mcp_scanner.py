@@ -234,6 +234,14 @@ def _not_examined(item: Item, row: Mapping[str, Any]) -> str:
     )
     if row["status"] != "completed" or row.get("analyzer_errors") or broken:
         return "an analyzer of mcp-scanner failed on it"
+    is_quiet = all(result["severity"] == "SAFE" for result in results)
+    is_whole = all(
+        len(result["threat_names"]) == result["total_findings"]
+        and bool(result["threat_names"]) == (result["severity"] != "SAFE")
+        for result in results
+    )
+    if row["is_safe"] is not is_quiet or not is_whole:
+        return "what mcp-scanner says of it contradicts itself"
     if len(row["findings"]) < 2:
         return "not every analyzer of mcp-scanner ran on it"
     if _nodes(item.entry) >= MAX_SCHEMA_NODES:

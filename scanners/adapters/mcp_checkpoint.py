@@ -150,6 +150,14 @@ def _failure(run: Mapping[str, Any]) -> str:
     errors = [text for text in run["errors"] if not text.startswith(EXPECTED_ERRORS)]
     if errors:
         return "one of mcp-checkpoint's checks broke off"
+    security = run["report"]["security_report"]
+    found: dict[str, int] = {}
+    for group in security["grouped_findings"]:
+        kind, count = group["finding_type"], len(group["entities_affected"])
+        found[kind] = found.get(kind, 0) + count
+    totals = security["total_findings"], security["findings_by_type"]
+    if totals != (sum(found.values()), found):
+        return "mcp-checkpoint's totals are not those of its findings"
     return ""
 
 

@@ -20,8 +20,9 @@ MAX_MATCHES = 500
 CODE_MAPS = frozenset({"auto_map", "custom_pipelines", "custom_pipeline"})
 # jsonpickle's tags: reading such a document calls what it names.
 CALL_TAGS = frozenset({"py/reduce", "py/function", "py/newargsex", "py/repr"})
-# Hydra and NeMo instantiate the callable that `_target_` names.
-TARGET_KEYS = frozenset({"_target_", "__target__"})
+# Hydra and NeMo instantiate the callable that `_target_` names; skops looks up what
+# `__module__` and `__class__` name.
+TARGET_KEYS = frozenset({"_target_", "__target__", "__module__"})
 DANGEROUS_ROOTS = frozenset(
     {"os", "posix", "nt", "subprocess", "builtins", "importlib", "pickle", "runpy"}
     | {"pty", "shutil", "socket", "ctypes", "marshal", "sys", "code", "commands"}

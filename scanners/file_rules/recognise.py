@@ -45,7 +45,7 @@ def _limit(path: str, head: bytes) -> int:
         return json_files.MAX_BYTES
     if pictures.is_picture(head):
         return pictures.MAX_BYTES
-    if texts.is_text(path):
+    if texts.is_text(path) or texts.is_template(path):
         return texts.MAX_BYTES
     # The key of a SentencePiece model's first field, as every writer puts it first.
     return sentencepiece.MAX_BYTES if head.startswith(b"\x0a") else 0
@@ -62,6 +62,8 @@ def _judge(path: str, raw: bytes) -> Outcome:
         return json_files.examine(raw)
     if pictures.is_picture(raw[:16]):
         return _without_archive(pictures.examine(raw), raw)
+    if texts.is_template(path):
+        return texts.examine_template(raw)
     if texts.is_text(path):
         outcome = texts.examine(path, raw)
         if outcome.status is not Status.UNCLAIMED:

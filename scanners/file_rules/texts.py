@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from scanners.file_rules import patterns
-from scanners.file_rules.outcome import UNCLAIMED, Match, Outcome, Status
+from scanners.file_rules.outcome import UNCLAIMED, Match, Outcome, Status, failed
 
 MAX_BYTES = 32 << 20
 
@@ -21,6 +22,8 @@ DOCUMENT_STEMS = frozenset(
 DOCUMENT_SUFFIXES = frozenset({"", ".md", ".markdown", ".rst", ".txt"})
 NOT_DOCUMENTS = frozenset({"requirements", "constraints", "cmakelists", "robots"})
 MARKUP_SUFFIXES = frozenset({".md", ".markdown", ".rst"})
+CLOSER = re.compile(r"\}\}|%\}")
+TEMPLATE_SUFFIXES = (".jinja", ".jinja2", ".j2")
 VOCABULARY_SUFFIXES = frozenset({".txt", ".bpe", ".vocab", ".model", ".tiktoken"})
 
 # C0 controls other than tab, line feed, form feed, carriage return.
@@ -44,6 +47,13 @@ GIT_ATTRIBUTES = re.compile(
 # Formats that no other file can have by accident.
 WITH_GRAMMAR = frozenset({"BPE merges", "tiktoken vocabulary", "git attributes"})
 MAX_ROW = 2_000
+# Quotes of Markdown and reStructuredText, and what Hugging Face reads before a README.
+LINES = re.DOTALL | re.MULTILINE
+FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n.*?^---[ \t]*\r?$", LINES)
+FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1`*~*[ \t]*\r?$|\Z)", LINES)
+KEY_LINE = re.compile(r"\s*[\w.-]+:\s+\S")
+MARKUP_STARTS = ("|", "<", "!", "[", "#", "-", "*", ">", "+", ":", "..", "=")
+BLANK = re.compile(r"(?<!\\)\s")
 VERSION_LINE = re.compile(r"#version:\s*[\d.]+\s*\Z")
 
 
@@ -66,6 +76,24 @@ def examine(path: str, raw: bytes) -> Outcome:
     return UNCLAIMED
 
 
+def is_template(path: str) -> bool:
+    return path.lower().endswith(TEMPLATE_SUFFIXES)
+
+
+def examine_template(raw: bytes) -> Outcome:
+    """A Jinja template must be one: modelaudit takes any file of such a name."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return failed("is called a template, but is not UTF-8")
+    if CONTROLS.search(text) or _is_json(text) or not patterns.OPENER.search(text):
+        return failed("is called a template, but is none")
+    if not CLOSER.search(text, max(text.rfind("{{"), text.rfind("{%"))):
+        return failed("is a template that breaks off")
+    # What its words mean to Jinja is for modelaudit to say whole.
+    return Outcome(Status.UNCLAIMED, "Jinja template", "", _matches(text))
+
+
 def is_text(path: str) -> bool:
     """Whether a file of this name may be one of ours; only its content decides."""
     name = PurePosixPath(path).name.lower()
@@ -85,8 +113,39 @@ def reads_as_document(name: str, text: str) -> bool:
     if not lines or lines[0].startswith(("#!", "<?")):
         return False
     if _split(name)[1] in MARKUP_SUFFIXES:
-        return bool(WORD.search(text))
+        return is_markup(text)
     return is_prose(lines)
+
+
+def is_markup(text: str) -> bool:
+    """Prose around quoted code. A program, a template or data under such a name is
+    still what it is: what stands outside of quotes must read as text.
+    """
+    if text.lstrip().startswith("{") or _is_json(text):
+        return False
+    told = FENCED.sub("", FRONT_MATTER.sub("", text))
+    lines = [line for line in told.split("\n") if line.strip()]
+    # Four blanks quote code as well; what follows a fence that nobody closed is code.
+    plain = [x for x in lines if not x.startswith(("    ", "\t"))]
+    if not any(WORD.search(line) for line in plain):
+        return False
+    if patterns.search("\n".join(plain)) or any(map(_is_program, plain)):
+        return False
+    written = [line for line in plain if not line.startswith(MARKUP_STARTS)]
+    keys = sum(1 for line in written if KEY_LINE.match(line))
+    return keys * 2 <= len(written)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_program(line: str) -> bool:
+    return bool(PROGRAM_LINE.match(line)) and not line.lstrip().startswith("<")
 
 
 def is_prose(lines: list[str]) -> bool:
@@ -144,7 +203,12 @@ def _is_git_attributes(text: str) -> bool:
 
 
 def _is_git_ignore(text: str) -> bool:
-    return not any(patterns.search(row) for row in _rows(text))
+    """One pattern a line. Blanks, which commands and data have, are rare in one."""
+    rows = [row.rstrip() for row in _rows(text)]
+    told = [row for row in rows if row and not row.startswith("#")]
+    if rows and rows[0].startswith("#!"):
+        return False
+    return not any(BLANK.search(row) or patterns.search(row) for row in told)
 
 
 def _named(*pieces: str) -> Callable[[str], bool]:

@@ -107,7 +107,8 @@ def test_it_ranks_a_python_operator_as_code_whatever_its_code_is() -> None:
 def test_it_does_not_fail_a_readme_for_its_addresses() -> None:
     report = parsed("many")
     assert all(f.rule.severity < Severity.HIGH for f in at(report, "README.md"))
-    assert "README.md" in report.coverage.scanned
+    # It searched the text; that this is documentation is not for it to say.
+    assert "README.md" not in {*report.coverage.scanned, *failures(report)}
     assert any("network addresses" in note for note in report.coverage.notes)
 
 
@@ -192,6 +193,9 @@ def test_it_is_not_misled_by_names_that_look_like_positions() -> None:
         ("/job/target/a:known (pos 4)", Place("a", "known (pos 4)", None)),
         ("/job/target/a:known (pos 4) (pos 9)", Place("a", "known (pos 4)", 9)),
         ("/proc/self/fd/9/s.bin:m (pos 2)", Place("deep/s.bin", "m", 2)),
+        ("/job/target/a (offset: 4)", Place("a", None, 4)),
+        ("/job/target/a (layer: l)", Place("a")),
+        ("/job/target/a -> c.inner (pos 4)", Place("a", "c.inner", 4)),
         ("/job/target/ab", Place()),
         ("/job/target2/a", Place()),
         ("", Place()),
@@ -262,6 +266,7 @@ def test_it_refuses_an_interrupted_run_that_calls_itself_a_success() -> None:
 
 def test_it_refuses_a_run_that_saw_no_file() -> None:
     nothing: dict[str, Any] = {"assets": [], "file_metadata": {}, "has_errors": True}
+    nothing["files_scanned"] = 0
     with pytest.raises(ScannerError, match="examined nothing"):
         ModelAudit().parse(*changed("harmless", **nothing))
 
@@ -276,7 +281,44 @@ def test_an_error_without_a_place_covers_nothing(wrong: dict[str, bool]) -> None
 def test_a_file_that_is_none_of_the_target_is_no_answer() -> None:
     assets = [{"path": "/elsewhere/model.pkl", "type": "pickle"}]
     with pytest.raises(ScannerError, match="none of the target"):
-        ModelAudit().parse(*changed("harmless", assets=assets))
+        ModelAudit().parse(*changed("harmless", assets=assets, files_scanned=1))
+
+
+@pytest.mark.parametrize(
+    ("sample", "lost"),
+    [
+        ("one", {"issues": []}),
+        ("one", {"checks": []}),
+        ("many", {"issues": []}),
+        ("one", {"failed_checks": 0}),
+        ("harmless", {"assets": []}),
+        ("harmless", {"passed_checks": 1}),
+    ],
+)
+def test_a_report_that_lost_something_is_no_answer(
+    sample: str, lost: dict[str, Any]
+) -> None:
+    with pytest.raises(ScannerError, match="contradicts itself"):
+        ModelAudit().parse(*changed(sample, **lost))
+
+
+@pytest.mark.parametrize(
+    "kind", ["text", "manifest", "compressed", "pytorch_binary", "jinja2_template"]
+)
+def test_what_it_only_searched_was_not_examined(kind: str) -> None:
+    _, completed = golden("modelaudit", "harmless")
+    document = json.loads(completed.outputs["report.json"])
+    (asset,) = (a for a in document["assets"] if a["path"].endswith("state.pkl"))
+    asset["type"] = kind
+    report = ModelAudit().parse(*changed("harmless", assets=document["assets"]))
+    assert "state.pkl" not in report.coverage.scanned
+    assert len(report.coverage.scanned) == 4
+
+
+def test_what_it_cannot_read_is_a_gap_and_no_attack() -> None:
+    report = parsed("broken")
+    assert "model.onnx" in failures(report)
+    assert all(f.rule.severity < Severity.HIGH for f in at(report, "model.onnx"))
 
 
 def test_an_unknown_rule_keeps_the_tools_severity() -> None:

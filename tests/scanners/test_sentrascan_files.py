@@ -70,6 +70,11 @@ def test_it_knows_every_file_of_an_ordinary_repository(
         ("README.md", samples.README),
         ("docs/LICENSE", samples.LICENSE),
         ("notes.txt", b"hello\n"),
+        ("USAGE.md", b"# Use\n\nIndented:\n\n    import os\n\n~~~\ndef f(x):\n~~~\n"),
+        (
+            "usage.rst",
+            b"Use\n===\n\n:author: somebody\n\nCall it like this::\n\n    f(1)\n",
+        ),
         ("guide.md", b"# Use\n\n```python\nimport os\n```\n\n<script>x()</script>\n"),
     ],
 )
@@ -94,6 +99,13 @@ def test_documentation_and_pictures_are_inert(
         ("requirements.txt", b"torch\nnumpy\n"),
         ("README.md", b"#!/bin/sh\necho some words\n"),
         ("README", b"GIMME\x80\x02."),
+        ("README.md", b'{"chat_template": "some words"}'),
+        ("README.md", b"import os\n\nclass Model:\n    words = os.name\n"),
+        ("README.md", b"model:\n  name: tiny\n  init: !!python/object/apply:x\n"),
+        ("README.md", samples.dangerous_template().encode() + b" some words"),
+        ("README.md", b"```\nimport os\nsome words\n"),
+        (".gitignore", b"#!/bin/sh\nid\n"),
+        (".gitignore", b"model:\n  name: tiny\n"),
         ("model.xyz", b"plain words of prose, but no documentation\n"),
         ("tokenizer.model", samples.sentencepiece()[:-3]),
         ("tokenizer.model", samples.sentencepiece() + b"\x00"),
@@ -334,3 +346,19 @@ def test_the_real_program_answers_for_every_file(tmp_path: Path) -> None:
     assert {skipped.path for skipped in report.coverage.failed} == {"empty"}
     seen = report.coverage.scanned | report.coverage.inert | {"empty"}
     assert files.keys() - seen == {"a.py", "model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"import os\n", b'{"a": "{{ b }}"}', b"\x7fELF{{ a }}\x00", b"{{ a }} {{ b"],
+)
+def test_what_is_only_called_a_template_is_a_gap(raw: bytes, tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "chat_template.jinja", raw)
+    assert outcome.status is Status.FAILED
+
+
+def test_a_template_is_searched_and_left_to_others(tmp_path: Path) -> None:
+    raw = samples.dangerous_template().encode()
+    outcome = outcome_of(tmp_path, "chat_template.jinja", raw)
+    assert outcome.status is Status.UNCLAIMED
+    assert {match.rule for match in outcome.matches} == {"TEMPLATE_CODE"}

@@ -19,6 +19,15 @@ from scanners.contract import Coverage, ScannerError, Skipped
 from scanners.wording import clean
 
 UNKNOWN = "unknown"
+UNKNOWN_CALL = "NON_ALLOWLISTED_GLOBAL"
+# What it says of files that it only searched for patterns, or did not open: any bytes
+# called .bin or .pb, texts by name, the outside of a compressed file. Its findings
+# count; a claim that somebody examined the content whole does not follow.
+SEARCHED = frozenset(
+    {UNKNOWN, "text", "manifest", "compressed", "pytorch_binary", "tf_savedmodel"}
+    | {"weight_distribution"}
+)
+TEMPLATE, TEMPLATE_SUFFIXES = "jinja2_template", (".jinja", ".jinja2", ".j2")
 # Archives whose members it hands to its other scanners: a member of no known type was
 # looked at by nobody. The single formats read their own members themselves.
 READ_BY_THEMSELVES = {"keras_zip": frozenset({"metadata.json", "config.json"})}
@@ -90,7 +99,7 @@ def _read_asset(asset: Mapping[str, Any], places: Places, seen: Examined) -> Non
     paths = places.files(str(asset["path"]))
     if not paths:
         raise ScannerError("modelaudit names a file that is none of the target")
-    if kind == UNKNOWN:
+    if _is_searched(str(kind), paths[0]):
         # Not its format: what it says about such a file is no gap of its own.
         seen.strange.update(paths)
         return
@@ -103,11 +112,18 @@ def _read_asset(asset: Mapping[str, Any], places: Places, seen: Examined) -> Non
         seen.fail(paths, f"members that modelaudit could not examine: {names}{more}")
 
 
+def _is_searched(kind: str, name: str) -> bool:
+    """A configuration in which it looks for a template is no template, either."""
+    is_other = kind == TEMPLATE and not name.lower().endswith(TEMPLATE_SUFFIXES)
+    return kind in SEARCHED or is_other
+
+
 def _unread(asset: Mapping[str, Any], known: frozenset[str]) -> Iterator[str]:
     for member in asset.get("contents") or ():
         name = str(member["path"]).removeprefix(f"{asset['path']}:")
         is_unread = member.get("scan_status") in UNREAD_MEMBERS
-        if is_unread or (member.get("type") == UNKNOWN and name not in known):
+        kind = str(member.get("type"))
+        if is_unread or (_is_searched(kind, name) and name not in known):
             yield name
         yield from _unread(member, known)
 
@@ -133,6 +149,11 @@ def _read_entry(
     if entry.severity:
         for path in paths:
             seen.said.setdefault(path, clean(places.strip(entry.message), 300))
+    if entry.code == UNKNOWN_CALL and entry.details.get("invoked") is True:
+        # An import alone does nothing; of a call nobody can say what it does.
+        name = clean(entry.reference, 200)
+        seen.fail(paths, f"loading it calls {name}, which is not known to be harmless")
+        return
     if not entry.is_gap:
         return
     is_allowed = entry.note != SOURCE_UNAVAILABLE or entry.reference in allowed

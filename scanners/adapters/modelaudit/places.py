@@ -1,8 +1,9 @@
 """Where modelaudit says something is, in terms of the target's elements.
 
-It writes `path`, `path (pos N)`, `path:member` and `path:member (pos N)`, and names of
-members, which attackers choose, may look like any of these. So a location is resolved
-by the longest element that it begins with, then by the members that it listed.
+It writes `path`, `path (pos N)`, `path (offset: N)`, `path (layer: x)`, `path:member`,
+`path:member (pos N)`, `path -> member` for the content of a compressed file, and names
+of members, which attackers choose, may look like any of these. So a location is
+resolved by the longest element that it begins with, then by the members that it listed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from scanners.contract import Target
 DESCRIPTOR = re.compile(r"/proc/self/fd/\d+/")
 # Members are examined as copies in the scratch directory, whose names are random.
 SCRATCH = re.compile(r"(?:/[\w.@+-]+)*/tmp[a-z0-9_]{8}[_/]")
-POSITION = re.compile(r" \(pos (\d+)\)\Z")
-CUTS = re.compile(r":| \(pos ")
+POSITION = re.compile(r" \((?:pos|offset:) (\d+)\)\Z")
+CUTS = re.compile(r":| \(| -> ")
+INSIDE = (":", " -> ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Places:
 
     def _split(self, path: str, rest: str) -> Place:
         position = POSITION.search(rest)
-        if rest.startswith(":"):
-            member = rest[1:]
+        if rest.startswith(INSIDE):
+            member = rest.removeprefix(":").removeprefix(" -> ")
             if member in self.members[path] or not position:
                 return Place(path, member or None)
             return Place(path, POSITION.sub("", member), int(position[1][:18]))
