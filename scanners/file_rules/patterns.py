@@ -37,6 +37,8 @@ PROCESS_CALLS = (
     r"\bsub" r"process\s*\.\s*(?:Popen|run|call|check_output|check_call|getoutput)"
 )
 
+SUBSCRIPT = r"(?<=[\w\])])\["
+
 OPENER = re.compile(r"\{\{|\{%")
 
 PATTERNS = (
@@ -54,7 +56,18 @@ PATTERNS = (
         r"\b(?:eval|exec)\s*\(",
         in_templates=True,
     ),
-    _pattern("TEMPLATE_DYNAMIC_ATTRIBUTE", r"\|\s*attr\s*\(", in_templates=True),
+    # A name put together inside a subscript: cycler['_'*2 ~ 'init']. An ordinary
+    # template names its keys, and joins only what it prints.
+    _pattern(
+        "TEMPLATE_DYNAMIC_ATTRIBUTE",
+        r"\|\s*attr\s*\(",
+        SUBSCRIPT + r"[^\[\]]{0,80}['\"]\s{0,5}[+~%]",
+        SUBSCRIPT + r"[^\[\]]{0,80}[+~%]\s{0,5}['\"]",
+        SUBSCRIPT + r"\s{0,5}['\"][^'\"\]]{0,40}['\"]\s{0,5}['\"]",
+        SUBSCRIPT + r"[^\[\]]{0,80}\|\s{0,5}(?:join|format|replace|reverse)\b",
+        SUBSCRIPT + r"[^\[\]]{0,80}\.(?:join|format|replace)\s{0,5}\(",
+        in_templates=True,
+    ),
     _pattern(
         "TEMPLATE_INCLUDE",
         r"\{%[-+]?\s*(?:include|import|extends|from)\b",

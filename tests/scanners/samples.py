@@ -59,6 +59,14 @@ def malicious_pickle(protocol: int = 4) -> bytes:
     return pickle.dumps(_Call(os.system, "true"), protocol)
 
 
+def unknown_call_pickle() -> bytes:
+    """Return a pickle that calls what is on no list of dangerous calls."""
+    # logging.config resolves any dotted name: as good as an import of os
+    module, name = b"logging.config", b"BaseConfigurator.resolve"
+    names = b"".join(b"\x8c" + bytes([len(n)]) + n for n in (module, name))
+    return b"\x80\x04" + names + b"\x93\x8c\x01x\x85R."
+
+
 def many_calls_pickle() -> bytes:
     """Several weaknesses in one file, one of them twice."""
     calls = [_Call(os.system, "true"), _Call(eval, "1"), _Call(os.system, "id")]

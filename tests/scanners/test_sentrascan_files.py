@@ -334,9 +334,8 @@ def scanned(files: Mapping[str, bytes], folder: Path) -> Report:
 
 def test_the_real_program_flags_its_bait(tmp_path: Path) -> None:
     report = scanned(dict(SentrascanFiles().bait()), tmp_path)
-    assert {finding.rule.rule for finding in report.findings} == {
-        "sentrascan-files:TEMPLATE_CODE"
-    }
+    found = {finding.rule.rule for finding in report.findings}
+    assert "sentrascan-files:TEMPLATE_CODE" in found
 
 
 def test_the_real_program_answers_for_every_file(tmp_path: Path) -> None:
@@ -362,3 +361,30 @@ def test_a_template_is_searched_and_left_to_others(tmp_path: Path) -> None:
     outcome = outcome_of(tmp_path, "chat_template.jinja", raw)
     assert outcome.status is Status.UNCLAIMED
     assert {match.rule for match in outcome.matches} == {"TEMPLATE_CODE"}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ cycler[u + 'init' + u] }}",
+        "{{ cycler['_''_init__'] }}",
+        "{{ x['%s'|format('a')] }}",
+        "{{ x[''.join(y)] }}",
+    ],
+)
+def test_a_name_put_together_in_a_template_is_found(template):
+    assert "TEMPLATE_DYNAMIC_ATTRIBUTE" in patterns.search(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] }}",
+        "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}",
+        "{% if m[loop.index0 - 1]['role'] == 'user' %}{{ '[' + role }}{% endif %}",
+        "{{ messages[1:] }}{{ tools | map(attribute='name') | join(', ') }}",
+        "{% set names = ['a', 'b'] + ['c'] %}",
+    ],
+)
+def test_an_ordinary_chat_template_is_quiet(template):
+    assert patterns.search(template) == {}

@@ -77,9 +77,10 @@ def test_a_malicious_file_deep_in_a_folder_is_named_by_its_place():
         {"what.xyz": bytes(range(256)) * 8},
         samples.repository() | {"modeling.py": b"import os\n"},
         {"broken.zip": b"PK\x03\x04 no archive"},
+        {"call.pkl": samples.unknown_call_pickle()},
         {"picture.png": samples.png(trailing=samples.zip_of({"a": b"b"}))},
     ],
-    ids=["truncated", "empty", "unknown", "code", "broken-zip", "polyglot"],
+    ids=["cut", "empty", "unknown", "code", "broken-zip", "call", "polyglot"],
 )
 def test_what_cannot_be_examined_is_not_a_pass(files):
     scan = run_now(queued_scan(files))
