@@ -171,8 +171,11 @@ def prepare_database() -> None:
     name = connection.display_name
     where = connection.settings_dict["NAME"]
     try:
+        if connection.vendor == "sqlite":
+            # Its companions (-wal, -shm) take the mode of the file itself.
+            Path(where).touch(mode=0o600)
         call_command("migrate", verbosity=0, interactive=False)
-    except DatabaseError as error:
+    except (DatabaseError, OSError) as error:
         reason = " ".join(str(error).split())
         raise NotStarted(f"The database ({name}) refuses: {reason}") from error
     finally:

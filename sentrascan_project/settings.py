@@ -105,9 +105,6 @@ DATABASES = {
 }
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
-    if Path(_database["NAME"]).parent == DATA_DIR:
-        # Its companions (-wal, -shm) take the mode of the file itself.
-        Path(_database["NAME"]).touch(mode=0o600)
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
