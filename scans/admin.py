@@ -52,13 +52,17 @@ class DeletableAdmin(ReadOnlyAdmin):
 
 
 def each(
-    request: HttpRequest, rows: QuerySet[Any], act: Callable[[Any], object], done: str
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    act: Callable[..., object],
+    done: str,
+    **options: Any,
 ) -> None:
     """Do `act` to each row; say how many went well, and why the others did not."""
-    count = 0
+    who, count = actor_of(request), 0
     for key in rows.values_list("pk", flat=True):
         try:
-            act(key)
+            act(key, actor=who, request=request, **options)
             count += 1
         except (Conflict, Gone, NotFound) as refusal:
             messages.warning(request, f"{key}: {refusal}")
@@ -87,23 +91,11 @@ class ScanAdmin(DeletableAdmin):
 
     @admin.action(description="Cancel selected scans", permissions=["delete"])
     def cancel_scans(self, request: HttpRequest, rows: QuerySet[Scan]) -> None:
-        who = actor_of(request)
-        each(
-            request,
-            rows,
-            lambda key: intake.cancel(key, actor=who, request=request),
-            "cancelled",
-        )
+        each(request, rows, intake.cancel, "cancelled")
 
     @admin.action(description="Scan the selected again", permissions=["delete"])
     def rescan_scans(self, request: HttpRequest, rows: QuerySet[Scan]) -> None:
-        who = actor_of(request)
-        each(
-            request,
-            rows,
-            lambda key: intake.rescan(key, fresh=False, actor=who, request=request),
-            "queued again",
-        )
+        each(request, rows, intake.rescan, "queued again", fresh=False)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Scan]) -> None:
         keys = list(queryset.values_list("pk", flat=True))
@@ -157,23 +149,11 @@ class BaselineAdmin(DeletableAdmin):
 
     @admin.action(description="Approve selected baselines", permissions=["delete"])
     def approve_baselines(self, request: HttpRequest, rows: QuerySet[Baseline]) -> None:
-        who = actor_of(request)
-        each(
-            request,
-            rows,
-            lambda key: baselines.approve(key, actor=who, request=request),
-            "approved",
-        )
+        each(request, rows, baselines.approve, "approved")
 
     @admin.action(description="Retire selected baselines", permissions=["delete"])
     def retire_baselines(self, request: HttpRequest, rows: QuerySet[Baseline]) -> None:
-        who = actor_of(request)
-        each(
-            request,
-            rows,
-            lambda key: baselines.retire(key, actor=who, request=request),
-            "retired",
-        )
+        each(request, rows, baselines.retire, "retired")
 
     def delete_queryset(
         self, request: HttpRequest, queryset: QuerySet[Baseline]

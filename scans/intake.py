@@ -246,7 +246,7 @@ def _checked_document(submission: Submission) -> Submission:
         raise Refused("config", "send a configuration, a tool list or one file")
     if len(submission.files) > 1 and not submission.introspect:
         raise Refused("file", "send one configuration file")
-    size = submission.files[0].size_bytes if submission.files else 0
+    size = max((received.size_bytes for received in submission.files), default=0)
     if size > settings.MAX_DOCUMENT_BYTES:
         most = settings.MAX_DOCUMENT_BYTES
         raise Refused("file", f"a document has at most {most} bytes", status=413)

@@ -299,7 +299,6 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 300},
     },
 }
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 
 # --- Cache: rate-limit counters that all replicas share
 CACHES = {

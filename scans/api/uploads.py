@@ -20,7 +20,6 @@ from rest_framework.request import Request
 
 from scanners import strict_json
 from scanners.contract import TargetKind
-from scans.choices import Refused
 from scans.storage import Received, Receiver, TooLarge
 
 # Boundaries, headers and text fields around the files.
@@ -196,17 +195,13 @@ def _typed(name: str, text: str) -> Any:
 def received_files(request: Request) -> list[Part]:
     """Return the request's files in order; raise `ValidationError` for none or too big.
 
-    An MCP document is read whole into memory, so it has a limit of its own. The field
-    `config` comes first: further files are the sources of the servers in it.
+    The field `config` comes first: further files are the sources of the servers in it.
     """
     fields = sorted(request.FILES.lists(), key=lambda field: field[0] != "config")
     parts = [part for _, parts in fields for part in parts]
     if not parts:
         raise ValidationError({"file": ["Send at least one file."]})
-    if request.POST.get("scan_type") != TargetKind.MCP:
-        if "config" in request.FILES:
-            raise ValidationError({"config": ["Only for scan_type mcp."]})
-    elif any(p.received.size_bytes > settings.MAX_DOCUMENT_BYTES for p in parts):
-        limit = settings.MAX_DOCUMENT_BYTES
-        raise Refused("file", f"a document has at most {limit} bytes", status=413)
+    is_mcp = request.POST.get("scan_type") == TargetKind.MCP
+    if "config" in request.FILES and not is_mcp:
+        raise ValidationError({"config": ["Only for scan_type mcp."]})
     return parts

@@ -55,9 +55,6 @@ class ScanQuerySet(models.QuerySet["Scan"]):
         """Queued scans whose bell was rung so long ago that it may be lost."""
         return self.filter(scan_status=ScanStatus.QUEUED, rung_at__lt=_in(-seconds))
 
-    def finished(self) -> Self:
-        return self.filter(scan_status__in=FINISHED)
-
     def judged(self) -> Self:
         return self.filter(scan_status__in=JUDGED)
 
