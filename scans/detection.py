@@ -13,12 +13,13 @@ from typing import Any
 
 from django.conf import settings
 
-from scanners import runner
+from scanners import hosts
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import Scanner, ScannerError, ScannerMissing, Target, TargetKind
 from scanners.install import installed
 from scanners.registry import SCANNERS
 from scanners.workspace import StoredFile, from_document, from_uploads
+from scans import warmth
 from scans.sandboxing import chosen_rung
 
 SECONDS = 120.0  # a cold start on a busy host
@@ -56,7 +57,7 @@ def detect(name: str, stop: threading.Event) -> Detection:
         Path(settings.RUN_DIR).mkdir(parents=True, exist_ok=True, mode=0o711)
         with TemporaryDirectory(prefix="detection-", dir=settings.RUN_DIR) as directory:
             Path(directory).chmod(0o711)
-            finished = runner.run(
+            finished = hosts.run(
                 scanner,
                 tool,
                 _bait(scanner, Path(directory)),
@@ -64,6 +65,7 @@ def detect(name: str, stop: threading.Event) -> Detection:
                 rung=rung,
                 run_dir=Path(directory),
                 stop=stop,
+                directory=warmth.nearby(),
             )
     except ScannerMissing as error:
         return Detection(name, "missing", version, str(error))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from scanners import runner
+from scanners import hosts
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import (
     Scanner,
@@ -36,7 +36,7 @@ from scanners.workspace import (
     from_uploads,
     inside_roots,
 )
-from scans import coverage, fetching, mcp_targets, recording, storage
+from scans import coverage, fetching, mcp_targets, recording, storage, warmth
 from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
@@ -206,7 +206,7 @@ def run_scanner(
         tool = installed(scanner.name, settings.SCANNERS_DIR)
         turn = replace(turn, tool_version=tool.version)
         left = max(deadline - started, 1.0)
-        finished = runner.run(
+        finished = hosts.run(
             scanner,
             tool,
             target,
@@ -214,6 +214,7 @@ def run_scanner(
             rung=rung.require(),
             run_dir=directory,
             stop=stop,
+            directory=warmth.nearby(),
         )
     except ScannerError as error:
         timed_out = isinstance(error, ScannerTimeout)
