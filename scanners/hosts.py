@@ -123,10 +123,13 @@ def ask(
         except (OSError, ValueError):
             return None  # it went between our call and its answer
         request = {"job": job.arguments(), "environment": dict(environment)}
+        answer = b""
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
             connection.settimeout(None)
             answer = runner.listen(answers, job, stop)
+        except OSError:
+            pass  # the supervisor died: the run is lost, as a cold one would be
         finally:
             _end(connection, answers, supervisor)
         return runner.read_answer(answer, scratch, stop)
@@ -156,8 +159,9 @@ def _end(connection: socket.socket, answers: IO[bytes], supervisor: int) -> None
         try:
             while answers.read(1 << 16):
                 pass
-        except OSError:  # it does not come to its end
-            signal.pidfd_send_signal(supervisor, signal.SIGKILL)
+        except OSError:  # it does not come to its end, or died with words unread
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(supervisor, signal.SIGKILL)
     finally:
         os.close(supervisor)
 
@@ -219,7 +223,8 @@ class Hosts:
 
     def stop(self) -> None:
         self._is_over.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # else it was never started
+            self._thread.join()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def states(self) -> dict[str, str]:

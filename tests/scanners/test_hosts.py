@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from scanners import hosts
+from scanners import hosts, sandbox
 from scanners.contract import Command, ScannerMissing, Target
 from scanners.hosts import Hosts
 from scanners.runner import Tool
 from scanners.sandbox import Rung
+from scanners.scratch import Scratch
 
 from .standin import SMALL, Stage, StandIn, alive, install, strongest, wait_for
 
@@ -298,3 +301,44 @@ def test_the_exit_code_is_that_of_a_new_process(stage: Stage) -> None:
     ):
         ends = [each.perform(program, rung=strongest()) for each in (stage, cold)]
         assert ends[0].exit_code == ends[1].exit_code, program
+
+
+def test_hosts_that_were_never_started_can_be_stopped(stage: Stage) -> None:
+    """A worker may be asked to leave before it is ready."""
+    place = stage.directory / "never"
+    Hosts(place, [StandIn("")], lambda name: stage.tool, strongest()).stop()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["request read", "unread"])
+def test_a_supervisor_that_dies_is_a_lost_run_and_no_error_of_ours(
+    stage: Stage, tmp_path: Path, is_read: bool
+) -> None:
+    """As when the kernel, short of memory, kills it: cold, too, the run is lost."""
+    job = sandbox.Job(["program"])
+    job.wall_seconds = 5.0
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "host"))
+        listener.listen()
+
+        def die() -> None:
+            connection, _ = listener.accept()
+            child = subprocess.Popen(["/bin/sleep", "60"])
+            connection.sendall(f"{child.pid}\n".encode())
+            select.select([connection], [], [], 5)
+            if is_read:
+                connection.recv(1 << 20)
+            child.kill()
+            child.wait()
+            connection.close()
+
+        killer = threading.Thread(target=die)
+        killer.start()
+        scratch = Scratch(stage.run_dir, 0)
+        try:
+            answer = hosts.ask(tmp_path, "host", job, {}, scratch, threading.Event())
+        finally:
+            killer.join()
+            scratch.remove()
+    assert answer is not None
+    assert answer["outcome"] == "lost"
