@@ -1,8 +1,9 @@
 """Warm hosts: one process for each scanner that has imported its tool already.
 
 Starting a tool costs seconds, nearly all of them imports; a child of a process that has
-them in memory costs milliseconds. `Hosts` keeps those processes for a worker; `run` has
-a scan done by one, and as a new process wherever none is ready for exactly this tool.
+them in memory costs milliseconds. `Hosts` keeps those processes for a worker;
+`supervise_in` has a run done by one, and as a new process wherever none is ready for
+exactly this tool.
 The inside of a host is `warm_host.py`, which promises the same sandbox and supervisor.
 """
 
@@ -27,13 +28,14 @@ from typing import IO, Any
 
 from scanners import runner, sandbox
 from scanners.contract import (
+    Completed,
     Limits,
     Scanner,
     ScannerError,
     ScanStopped,
     Target,
 )
-from scanners.runner import Finished, Reach, Supervise, Tool
+from scanners.runner import Reach, Supervise, Tool
 from scanners.sandbox import Rung
 from scanners.scratch import Scratch
 
@@ -50,31 +52,11 @@ _INSIDE = "scanners.warm_host:main"
 _WITNESS_LIMITS = Limits(wall_seconds=30, cpu_seconds=30)
 
 
-def run(
-    scanner: Scanner,
-    tool: Tool,
-    target: Target,
-    *,
-    limits: Limits,
-    rung: Rung,
-    run_dir: Path,
-    stop: threading.Event,
-    directory: Path | None,
-) -> Finished:
-    """Do what `runner.run` does, by the host in `directory` if there is one."""
-    supervise: Supervise = runner.in_new_process
-    if directory is not None:
-        supervise = partial(_warm_or_cold, directory, scanner.name, tool)
-    return runner.run(
-        scanner,
-        tool,
-        target,
-        limits=limits,
-        rung=rung,
-        run_dir=run_dir,
-        stop=stop,
-        supervise=supervise,
-    )
+def supervise_in(directory: Path | None, scanner: str, tool: Tool) -> Supervise:
+    """Return the way to start `tool`: by its host in `directory`, if one is ready."""
+    if directory is None:
+        return runner.in_new_process
+    return partial(_warm_or_cold, directory, scanner, tool)
 
 
 def _warm_or_cold(
@@ -339,10 +321,17 @@ class Hosts:
             return
         raise ScanStopped
 
-    def _execute(self, host: _Host, tool: Tool, words: Sequence[str]) -> Any:
+    def _execute(
+        self, host: _Host, tool: Tool, words: Sequence[str]
+    ) -> Completed | None:
         """Run one call in the host alone; None while it takes none."""
 
-        def supervise(job: Any, environment: Any, scratch: Any, stop: Any) -> Any:
+        def supervise(
+            job: sandbox.Job,
+            environment: Mapping[str, str],
+            scratch: Scratch,
+            stop: threading.Event,
+        ) -> dict[str, Any]:
             result = ask(self.directory, host.name, job, environment, scratch, stop)
             if result is None:
                 raise _NotYetError

@@ -104,7 +104,7 @@ def _build(job: sandbox.Job) -> None:
     _mount("proc", "proc", "proc", _NO_SUID | _NO_DEVICES | _NO_EXEC)
     for name, target in _LINKS.items():
         os.symlink(target, f"dev/{name}")
-    _set_attributes(_HERE, "", _READ_ONLY, _EMPTY_PATH)
+    _set_attributes(_HERE, _READ_ONLY)
     _call("pivot_root", _PIVOT_ROOT[os.uname().machine], b".", b".")
     if _libc.umount2(b".", _DETACH):
         raise _failed("umount2")
@@ -134,7 +134,7 @@ def _opened(job: sandbox.Job) -> list[tuple[str, int | str]]:
             attributes |= _READ_ONLY
         flags = _CLONE_TREE | _RECURSIVE | os.O_CLOEXEC
         tree = _call(f"open_tree {path}", _OPEN_TREE, _HERE, os.fsencode(path), flags)
-        _set_attributes(tree, "", attributes, _EMPTY_PATH | _RECURSIVE)
+        _set_attributes(tree, attributes, _RECURSIVE)
         found.append((path, tree))
         bound.append(path)
     return found
@@ -156,9 +156,9 @@ def _make_above(place: str) -> None:
     os.makedirs(os.path.dirname(place) or ".", 0o755, exist_ok=True)
 
 
-def _set_attributes(folder: int, path: str, attributes: int, flags: int) -> None:
+def _set_attributes(mounted: int, attributes: int, flags: int = 0) -> None:
     packed = struct.pack("=4Q", attributes, 0, 0, 0)
-    arguments = (folder, path.encode(), flags, packed, len(packed))
+    arguments = (mounted, b"", flags | _EMPTY_PATH, packed, len(packed))
     _call("mount_setattr", _MOUNT_SETATTR, *arguments)
 
 

@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-MOST_REQUEST = 1 << 20
+_MOST_REQUEST = 1 << 20
 _WAITING = 64
 _GROWTH_BYTES = 64 << 20
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -133,7 +133,7 @@ def _line() -> bytes:
     said = b""
     while not said.endswith(b"\n"):
         piece = os.read(0, 1 << 16)
-        if not piece or len(said) > MOST_REQUEST:
+        if not piece or len(said) > _MOST_REQUEST:
             os._exit(0)
         said += piece
     return said

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from scanners import hosts
+from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import Scanner, ScannerError, ScannerMissing, Target, TargetKind
 from scanners.install import installed
@@ -57,7 +57,7 @@ def detect(name: str, stop: threading.Event) -> Detection:
         Path(settings.RUN_DIR).mkdir(parents=True, exist_ok=True, mode=0o711)
         with TemporaryDirectory(prefix="detection-", dir=settings.RUN_DIR) as directory:
             Path(directory).chmod(0o711)
-            finished = hosts.run(
+            finished = runner.run(
                 scanner,
                 tool,
                 _bait(scanner, Path(directory)),
@@ -65,7 +65,7 @@ def detect(name: str, stop: threading.Event) -> Detection:
                 rung=rung,
                 run_dir=Path(directory),
                 stop=stop,
-                directory=warmth.nearby(),
+                supervise=hosts.supervise_in(warmth.nearby(), scanner.name, tool),
             )
     except ScannerMissing as error:
         return Detection(name, "missing", version, str(error))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from scanners import hosts
+from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import (
     Scanner,
@@ -206,7 +206,7 @@ def run_scanner(
         tool = installed(scanner.name, settings.SCANNERS_DIR)
         turn = replace(turn, tool_version=tool.version)
         left = max(deadline - started, 1.0)
-        finished = hosts.run(
+        finished = runner.run(
             scanner,
             tool,
             target,
@@ -214,7 +214,7 @@ def run_scanner(
             rung=rung.require(),
             run_dir=directory,
             stop=stop,
-            directory=warmth.nearby(),
+            supervise=hosts.supervise_in(warmth.nearby(), scanner.name, tool),
         )
     except ScannerError as error:
         timed_out = isinstance(error, ScannerTimeout)

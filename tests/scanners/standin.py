@@ -120,7 +120,7 @@ class Stage:
     ) -> Completed:
         """Run `program` through the real runner and return what it left."""
         scanner = StandIn(program, *arguments, outputs=outputs)
-        hosts.run(
+        runner.run(
             scanner,
             self.tool,
             self.target,
@@ -128,7 +128,11 @@ class Stage:
             rung=rung,
             run_dir=self.run_dir,
             stop=stop or threading.Event(),
-            directory=self.host(rung).directory if self.is_warm else None,
+            supervise=hosts.supervise_in(
+                self.host(rung).directory if self.is_warm else None,
+                scanner.name,
+                self.tool,
+            ),
         )
         return scanner.completed
 

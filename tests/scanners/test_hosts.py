@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import select
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from scanners import hosts, sandbox
+from scanners import hosts, runner, sandbox
 from scanners.contract import Command, ScannerMissing, Target
 from scanners.hosts import Hosts
 from scanners.runner import Tool
@@ -52,9 +53,11 @@ def keep(stage: Stage) -> Iterator[Callable[..., Hosts]]:
         each.stop()
 
 
-def perform(stage: Stage, host: Hosts, tool: Tool, program: str) -> str:
-    scanner = StandIn(program)
-    hosts.run(
+def perform(stage: Stage, host: Hosts, tool: Tool, scanner: StandIn | str) -> str:
+    """Return what a scanner, or the stand-in with this program, wrote by `host`."""
+    if isinstance(scanner, str):
+        scanner = StandIn(scanner)
+    runner.run(
         scanner,
         tool,
         stage.target,
@@ -62,7 +65,7 @@ def perform(stage: Stage, host: Hosts, tool: Tool, program: str) -> str:
         rung=strongest(),
         run_dir=stage.run_dir,
         stop=threading.Event(),
-        directory=host.directory,
+        supervise=hosts.supervise_in(host.directory, scanner.name, tool),
     )
     return scanner.completed.stdout.decode()
 
@@ -171,18 +174,9 @@ class Otherwise(StandIn):
 
 
 def test_a_call_with_another_environment_is_not_for_this_host(stage: Stage) -> None:
-    scanner = Otherwise(IS_WARM)
-    hosts.run(
-        scanner,
-        stage.tool,
-        stage.target,
-        limits=SMALL,
-        rung=strongest(),
-        run_dir=stage.run_dir,
-        stop=threading.Event(),
-        directory=stage.host(strongest()).directory,
-    )
-    assert scanner.completed.stdout == b"False\n"
+    host = stage.host(strongest())
+    assert perform(stage, host, stage.tool, IS_WARM) == "True\n"
+    assert perform(stage, host, stage.tool, Otherwise(IS_WARM)) == "False\n"
 
 
 def test_a_tool_that_is_gone_has_no_host(
@@ -253,21 +247,6 @@ def test_a_client_that_says_nothing_holds_nobody_up(stage: Stage) -> None:
         assert stage.perform(IS_WARM, rung=strongest()).stdout == b"True\n"
 
 
-def test_many_at_once(stage: Stage) -> None:
-    said: dict[int, bytes] = {}
-
-    def one(number: int) -> None:
-        program = f"import time; time.sleep(0.1); print({number})"
-        said[number] = stage.perform(program, rung=strongest()).stdout
-
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(12)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert said == {number: f"{number}\n".encode() for number in range(12)}
-
-
 def test_where_the_namespaces_are_refused_the_scan_runs_cold(
     stage: Stage, keep: Callable[..., Hosts]
 ) -> None:
@@ -286,8 +265,8 @@ def test_where_the_namespaces_are_refused_the_scan_runs_cold(
 
 
 def test_the_exit_code_is_that_of_a_new_process(stage: Stage) -> None:
-    cold = Stage.__new__(Stage)
-    cold.__dict__ = {**stage.__dict__, "is_warm": False}
+    cold = copy.copy(stage)
+    cold.is_warm = False
     for program in (
         "raise SystemExit",
         "raise SystemExit(3)",

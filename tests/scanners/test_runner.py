@@ -285,12 +285,12 @@ def test_threads_run_tools_side_by_side(stage: Stage) -> None:
         program = f"import time; time.sleep(0.2); print({number})"
         said[number] = stage.perform(program, rung=strongest()).stdout
 
-    threads = [threading.Thread(target=perform, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=perform, args=(number,)) for number in range(12)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert said == {number: f"{number}\n".encode() for number in range(4)}
+    assert said == {number: f"{number}\n".encode() for number in range(12)}
 
 
 def test_a_tool_cannot_answer_for_the_supervisor(stage: Stage, rung: Rung) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from scanners import hosts
+from scanners import hosts, runner
 from scanners.contract import Report, ScannerError, Target
 from scanners.install import installed
 from scanners.registry import SCANNERS, load_adapters
@@ -63,15 +63,16 @@ def reported(
     """
     scanner = SCANNERS[name]
     try:
-        report = hosts.run(
+        tool = installed(name, settings.SCANNERS_DIR)
+        report = runner.run(
             scanner,
-            installed(name, settings.SCANNERS_DIR),
+            tool,
             target,
             limits=scanner.limits,
             rung=strongest(),
             run_dir=run_dir,
             stop=threading.Event(),
-            directory=directory,
+            supervise=hosts.supervise_in(directory, name, tool),
         ).report
     except ScannerError as error:
         return str(error)
