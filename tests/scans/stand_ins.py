@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,8 +29,12 @@ from scanners.contract import (
     Target,
     TargetKind,
 )
+from scanners.hosts import Hosts
 from scanners.install import installed
 from scanners.runner import Tool
+from scanners.sandbox import Rung
+from scans.models import worker_name
+from tests.scanners.standin import wait_for
 
 
 class StandIn(Scanner):
@@ -92,6 +99,22 @@ def own_tool(name: str, directory: Path) -> Tool:
     """Answer for `installed` where the tool is this very Python."""
     ours = installed("sentrascan-files", directory)
     return Tool(name, Path(sys.executable), "1.0", "", ours.readable)
+
+
+@contextmanager
+def kept_warm(
+    directory: Path, scanners: Sequence[Scanner], rung: Rung
+) -> Iterator[Hosts]:
+    """Keep hosts in `directory` (`HOSTS_DIR`), as this process's worker would."""
+    tool = own_tool("own", directory)
+    place = directory / worker_name(os.getpid())
+    hosts = Hosts(place, scanners, lambda name: tool, rung)
+    hosts.start()
+    try:
+        assert wait_for(lambda: len(hosts.processes()) == len(scanners)), hosts.states()
+        yield hosts
+    finally:
+        hosts.stop()
 
 
 def model_target(root: Path, *paths: str) -> Target:

@@ -11,7 +11,7 @@ import pytest
 from scanners.hosts import Hosts
 from scans import warmth
 from scans.models import worker_name
-from tests.scanners.standin import strongest, wait_for
+from tests.scanners.standin import strongest
 from tests.scans import stand_ins
 from tests.scans.builders import queued_scan, run_now
 
@@ -31,13 +31,8 @@ class Witness(stand_ins.StandIn):
 @pytest.fixture
 def kept(settings, tmp_path: Path) -> Iterator[Hosts]:
     settings.HOSTS_DIR = tmp_path
-    tool = stand_ins.own_tool("witness", settings.SCANNERS_DIR)
-    place = tmp_path / worker_name(os.getpid())
-    hosts = Hosts(place, [Witness()], lambda name: tool, strongest())
-    hosts.start()
-    assert wait_for(hosts.processes), hosts.states()
-    yield hosts
-    hosts.stop()
+    with stand_ins.kept_warm(tmp_path, [Witness()], strongest()) as hosts:
+        yield hosts
 
 
 @pytest.fixture(autouse=True)

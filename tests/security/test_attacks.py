@@ -1,7 +1,8 @@
 """A hostile or broken tool in the pipeline: its scan is inconclusive, never a pass.
 
 What the tool reaches is tried in `tests/scanners/test_sandbox.py`, what it uses up in
-`test_runner.py` and `test_scratch.py`; here is what the gate makes of it, on each rung.
+`test_runner.py` and `test_scratch.py`; here is what the gate makes of it, on each rung,
+in a new process and in a child of a warm host.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from scanners import runner
 from scanners.contract import Command, Limits, Scanner, TargetKind
 from scanners.registry import load_adapters, scanners_for
 from scanners.sandbox import Rung
@@ -106,11 +108,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-@pytest.mark.parametrize("rung", list(Rung), ids=str)
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_leaves_the_scan_inconclusive(
-    use: Any, rung: Rung, attack: str
-) -> None:
+def attacked(use: Any, rung: Rung, attack: str) -> None:
+    """Scan with a hostile tool beside a sound one, and look at what comes of it."""
     code, said = ATTACKS[attack]
     hostile = type("Hostile", (Attacker,), {"code": code})
     use(ChosenRung(need(rung), is_required=False), stand_ins.StandIn, hostile)
@@ -121,6 +120,33 @@ def test_an_attack_leaves_the_scan_inconclusive(
     assert run.status in (RunStatus.FAILED, RunStatus.TIMED_OUT)
     assert said in run.error
     assert run.sandbox == rung.value
+
+
+@pytest.mark.parametrize("rung", list(Rung), ids=str)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_leaves_the_scan_inconclusive(
+    use: Any, rung: Rung, attack: str
+) -> None:
+    attacked(use, rung, attack)
+
+
+@pytest.mark.parametrize("rung", list(Rung), ids=str)
+def test_attacks_on_a_warm_host_leave_the_scans_inconclusive(
+    use: Any, rung: Rung, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One host takes one attack after the other, and none of them runs cold."""
+
+    def cold(*_: Any) -> None:
+        raise AssertionError("the run was not done by the warm host")
+
+    settings.HOSTS_DIR = tmp_path
+    monkeypatch.setattr(runner, "in_new_process", cold)
+    scanners = [stand_ins.StandIn(), Attacker()]
+    with stand_ins.kept_warm(tmp_path, scanners, need(rung)) as hosts:
+        before = hosts.processes()
+        for attack in ATTACKS:
+            attacked(use, rung, attack)
+        assert hosts.processes() == before
 
 
 @pytest.mark.parametrize("rung", [Rung.RLIMITS, None], ids=str)
