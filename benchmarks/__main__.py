@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import latency, sandbox
+from benchmarks import latency, memory, sandbox, throughput
 
 latency.main()
+throughput.main()
 sandbox.main()
+memory.main()

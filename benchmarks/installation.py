@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.servers import throwaway_servers
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEY = re.compile(r"ssk_\w+")
@@ -22,9 +24,12 @@ START_SECONDS = 120
 
 @dataclass(frozen=True)
 class Installation:
+    place: str
     url: str
     key: str
     start_seconds: float
+    data: Path
+    process_id: int
 
 
 def free_port() -> int:
@@ -34,8 +39,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def running() -> Iterator[Installation]:
-    """Start web, worker and beat on a free port; stop them and remove everything."""
+def running(*, has_servers: bool = False) -> Iterator[Installation]:
+    """Start web, worker and beat on a free port; stop them and remove everything.
+
+    On SQLite and a queue of files, or with `has_servers` on PostgreSQL and Redis.
+    """
+    with throwaway_servers() if has_servers else nullcontext() as servers:
+        places = {}
+        place = "SQLite, queue of files"
+        if servers is not None:
+            places["DATABASE_URL"] = servers.database_url
+            places["REDIS_URL"] = servers.redis_url
+            place = "PostgreSQL, Redis"
+        with _running(place, places) as here:
+            yield here
+
+
+@contextmanager
+def _running(place: str, places: Mapping[str, str]) -> Iterator[Installation]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="sentrascan-bench-") as data:
         started = time.monotonic()
@@ -48,6 +69,7 @@ def running() -> Iterator[Installation]:
                 "SENTRASCAN_PORT": str(port),
                 "SENTRASCAN_SAMPLES": "0",
                 "SENTRASCAN_RATE_LIMIT": "100000/min",
+                **places,
             },
             stdout=subprocess.PIPE,
             text=True,
@@ -55,7 +77,8 @@ def running() -> Iterator[Installation]:
         try:
             key = _greeting(process)
             seconds = time.monotonic() - started
-            yield Installation(f"http://127.0.0.1:{port}/api/v1", key, seconds)
+            url = f"http://127.0.0.1:{port}/api/v1"
+            yield Installation(place, url, key, seconds, Path(data), process.pid)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)

@@ -11,7 +11,6 @@ import logging
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,22 +21,31 @@ import django
 import httpx
 
 from benchmarks.installation import PROJECT, Installation, running
+from benchmarks.submitting import ended, submit, tiny_array, tiny_tools
 
 RUNS = int(os.environ.get("BENCH_RUNS", "10"))
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
-    django.setup()
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    set_up()
     from scanners.contract import TargetKind
     from scanners.registry import scanners_for
 
-    with running() as here:
-        print(f"start to first page: {here.start_seconds:.1f} s", flush=True)
-        for kind in TargetKind:
-            for scanner in scanners_for(kind):
-                measure(here, scanner, kind)
+    for has_servers in (False, True):
+        with running(has_servers=has_servers) as here:
+            where = "PostgreSQL and Redis" if has_servers else "SQLite, queue of files"
+            print(
+                f"{where}: start to first page {here.start_seconds:.1f} s", flush=True
+            )
+            for kind in TargetKind:
+                for scanner in scanners_for(kind):
+                    measure(here, scanner, kind)
+
+
+def set_up() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
+    django.setup()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def measure(here: Installation, scanner: Any, kind: str) -> None:
@@ -72,30 +80,21 @@ def poster(here: Installation, scanner: str, kind: str) -> Callable[[int], None]
     )
 
     def post(number: int) -> None:
-        if kind == "model":
-            body = {"scan_type": "model", "scanners": scanner}
-            files = {"file": ("tiny.npy", tiny_array(number))}
-            answer = client.post(f"{here.url}/scans", data=body, files=files)
-        else:
-            document = tiny_tools(number)
-            answer = client.post(
-                f"{here.url}/scans",
-                json={"scan_type": "mcp", "scanners": [scanner], **document},
-            )
-        if answer.status_code != httpx.codes.OK:
-            sys.exit(f"{answer.status_code} {answer.text}")
+        ended(here, client, [submit(here, client, kind, number, [scanner])])
 
     return post
 
 
-def command_line(scanner: Any, kind: str, folder: Path) -> Callable[[], None]:
-    """Return the tool's own command line over a tiny target, bytecode compiled."""
+def command_line(
+    scanner: Any, kind: str, folder: Path, number: int = 0
+) -> Callable[[], None]:
+    """Return the tool's own command line over tiny target `number`, in `folder`."""
     from django.conf import settings
 
     from scanners.install import installed
 
     tool = installed(scanner.name, settings.SCANNERS_DIR)
-    command = scanner.command(tiny_target(kind, folder))
+    command = scanner.command(tiny_target(kind, folder, number))
     scratch = folder / "scratch"
     scratch.mkdir()
     for name, content in command.files.items():
@@ -121,30 +120,17 @@ def command_line(scanner: Any, kind: str, folder: Path) -> Callable[[], None]:
     return alone
 
 
-def tiny_target(kind: str, folder: Path) -> Any:
+def tiny_target(kind: str, folder: Path, number: int) -> Any:
     from scanners import workspace
 
     if kind == "mcp":
-        raw = json.dumps(tiny_tools(0)).encode()
+        raw = json.dumps(tiny_tools(number)).encode()
         return workspace.from_document(raw, folder / "run")
     stored = folder / "stored"
-    stored.write_bytes(tiny_array(0))
+    stored.write_bytes(tiny_array(number))
     return workspace.from_uploads(
         [workspace.StoredFile("tiny.npy", stored)],
         folder / "run",
         limits=workspace.archives.Limits(),
         checkpoint=lambda: None,
     )
-
-
-def tiny_array(number: int) -> bytes:
-    """Return a `.npy` file of one integer (numpy.lib.format, version 1.0)."""
-    header = "{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }".ljust(117)
-    head = b"\x93NUMPY\x01\x00" + len(header + "\n").to_bytes(2, "little")
-    return head + header.encode() + b"\n" + number.to_bytes(8, "little", signed=True)
-
-
-def tiny_tools(number: int) -> dict[str, Any]:
-    schema = {"type": "object", "properties": {"a": {"type": "number"}}}
-    described = f"Add {number} to a number."
-    return {"tools": [{"name": "add", "description": described, "inputSchema": schema}]}

@@ -1,0 +1,64 @@
+"""Tiny targets, each like no other, sent to an installation and waited for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from benchmarks.installation import Installation
+
+
+def submit(
+    here: Installation,
+    client: httpx.Client,
+    kind: str,
+    number: int,
+    scanners: Sequence[str] = (),
+) -> str:
+    """Submit tiny target `number` for these scanners, or for all; return the scan."""
+    url = f"{here.url}/scans"
+    if kind == "model":
+        body = {"scan_type": "model", "scanners": list(scanners)}
+        files = {"file": ("tiny.npy", tiny_array(number))}
+        answer = client.post(url, data=body, files=files)
+    else:
+        body = {"scan_type": "mcp", **tiny_tools(number)}
+        if scanners:
+            body["scanners"] = list(scanners)
+        answer = client.post(url, json=body)
+    answer.raise_for_status()
+    return str(answer.json()["scan_id"])
+
+
+def ended(
+    here: Installation, client: httpx.Client, scans: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return each scan once it is finished; end the benchmark if one failed."""
+    found = []
+    for scan_id in scans:
+        while True:
+            scan = client.get(f"{here.url}/scans/{scan_id}").raise_for_status().json()
+            if scan["finished_at"]:
+                break
+            time.sleep(0.05)
+        if scan["scan_status"] != "completed":
+            sys.exit(f"{scan['scan_status']}: {scan['reasons']}")
+        found.append(scan)
+    return found
+
+
+def tiny_array(number: int) -> bytes:
+    """Return a `.npy` file of one integer (numpy.lib.format, version 1.0)."""
+    header = "{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }".ljust(117)
+    head = b"\x93NUMPY\x01\x00" + len(header + "\n").to_bytes(2, "little")
+    return head + header.encode() + b"\n" + number.to_bytes(8, "little", signed=True)
+
+
+def tiny_tools(number: int) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"a": {"type": "number"}}}
+    described = f"Add {number} to a number."
+    return {"tools": [{"name": "add", "description": described, "inputSchema": schema}]}
