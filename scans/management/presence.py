@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from celery.worker import state
@@ -13,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from scanners.contract import ScanStopped
+from scans import reuse, rulesets
 from scans.detection import detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
@@ -67,6 +69,7 @@ class Presence:
                 "started_at": started_at,
                 "seen_at": timezone.now(),
                 "sandbox": chosen_rung().name,
+                "rules": rulesets.of_this_process(),
                 "scanners": self._scanners,
             },
         )
@@ -102,6 +105,7 @@ class Presence:
         for one in found:
             if not one.is_available:
                 logger.error("%s is %s here: %s", one.scanner, one.status, one.reason)
+                self._write_or_warn(partial(reuse.forget, one.scanner))
         self._write_or_warn(
             lambda: Worker.objects.filter(pk=self.name).update(scanners=self._scanners)
         )

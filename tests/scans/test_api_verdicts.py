@@ -41,7 +41,7 @@ def test_bytes_that_were_never_scanned_are_404(viewer_api: APIClient) -> None:
 
 def test_a_scan_with_a_scanner_left_out_says_nothing(viewer_api: APIClient) -> None:
     make_run(make_scan(minutes=1, digest=DIGEST))
-    part = make_scan(minutes=2, digest=DIGEST, verdict=Verdict.FAIL)
+    part = make_scan(minutes=2, digest=DIGEST, verdict=Verdict.FAIL, is_of_bytes=False)
     make_run(part)
     make_run(part, "sentrascan-files", status="skipped")
     assert viewer_api.get(URL).json()["verdict"] == "pass"
@@ -62,7 +62,7 @@ def test_a_baseline_of_one_target_says_nothing_of_the_bytes(
     named = {"digest": DIGEST, "policy_name": "new", "policy": policy}
     first = make_scan(minutes=1, verdict=Verdict.FAIL, **named)
     baseline = Baseline.objects.create(scan=first, scan_type="model", target="t")
-    make_scan(minutes=2, baseline=baseline, **named)
+    make_scan(minutes=2, baseline=baseline, is_of_bytes=False, **named)
     assert viewer_api.get(f"{URL}?policy=new").json()["verdict"] == "fail"
 
 
