@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import latency, sandbox
+from benchmarks import latency, reuse, sandbox
 
 latency.main()
+reuse.main()
 sandbox.main()
