@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make sure that PostgreSQL's and Redis's programs are here; install them if we may.
+# Make sure that the programs of PostgreSQL, Redis and bubblewrap are here; install them
+# if we may. Without bubblewrap the strongest rung of the sandbox would go untried.
 # The suite starts its own private servers: packages must not start theirs.
 set -eu
 
@@ -9,6 +10,7 @@ if ! ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 &&
     ! command -v postgres > /dev/null; then
     missing="$missing postgresql"
 fi
+command -v bwrap > /dev/null || missing="$missing bubblewrap"
 [ -n "$missing" ] || exit 0
 
 advice="the tests need $missing: apt-get install $missing"

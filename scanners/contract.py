@@ -190,6 +190,8 @@ class Report:
 class Command:
     """One call of a tool: what to pass, what to lay out before, what to read after.
 
+    `environment` is the same for every target: a warm host was started with it.
+
     `files` and `outputs` are names inside the private scratch directory, which is the
     working directory, `HOME` and `TMPDIR` of the tool. `{scratch}` in an argument
     stands for its absolute path.
@@ -269,6 +271,9 @@ class Scanner(ABC):
     entry_point: ClassVar[str]
     distribution: ClassVar[str]  # whose version is the tool's; "" for our own
     limits: ClassVar[Limits] = Limits()
+    # What a warm host imports besides the module of the entry point: `package.module`,
+    # `package.*` with all below it, or `module:function()` to be called.
+    warm_up: ClassVar[tuple[str, ...]] = ()
 
     def fits(self, target: Target) -> bool:
         """Whether this scanner has anything to say about `target`."""

@@ -9,7 +9,13 @@ that Python's packages, so that a file in the working directory is never importe
 import importlib
 import importlib.util
 import sys
+import threading
+import traceback
 from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def main() -> None:
@@ -29,6 +35,8 @@ def _bind_own_package() -> None:
 
     In the sandbox only this folder can be listed: the root also holds uploads and keys.
     """
+    if "scanners" in sys.modules:
+        return  # a warm host has it
     folder = Path(__file__).resolve().parent
     spec = importlib.util.spec_from_file_location(
         "scanners", folder / "__init__.py", submodule_search_locations=[str(folder)]
@@ -38,6 +46,34 @@ def _bind_own_package() -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["scanners"] = module
     spec.loader.exec_module(module)
+
+
+def ended(function: "Callable[[], object]") -> int:
+    """Call `function` and return the exit code that Python itself would end with.
+
+    For a forked child: what its parent registered for its own end must not run here.
+    Source: the standard library's documentation of `sys.exit`.
+    """
+    code: object = None
+    try:
+        function()
+    except SystemExit as end:
+        code = end.code
+    # Whatever flies here would end a process of its own with a trace, too.
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+        code = 1
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    try:
+        # Waits for threads, as the interpreter does at its end; no public name does.
+        threading._shutdown()  # type: ignore[attr-defined]
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return 120
+    return (code or 0) & 0xFF
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -36,10 +36,10 @@ from scanners.contract import (
 from scanners.sandbox import Rung
 from scanners.scratch import Scratch, UnsafeOutputError, read_plain
 
-_LAUNCH = Path(__file__).with_name("launch.py")
+LAUNCH = Path(__file__).with_name("launch.py")
 _UNPRIVILEGED = 65534  # "nobody"
 _STOP_SECONDS = 0.1  # how often a stop is looked for
-_GRACE_SECONDS = 30  # for the supervisor to sweep after the wall time
+GRACE_SECONDS = 30  # for the supervisor to sweep after the wall time
 _TAIL_CHARACTERS = 2000
 
 
@@ -73,6 +73,13 @@ class Reach:
     python: Path = field(default_factory=lambda: Path(sys.executable))
 
 
+# Runs a job under a supervisor, its streams going to the scratch, and returns the
+# supervisor's answer. Raises `ScanStopped`; nothing of the job is left in any case.
+type Supervise = Callable[
+    [sandbox.Job, Mapping[str, str], Scratch, Event], dict[str, Any]
+]
+
+
 def run(
     scanner: Scanner,
     tool: Tool,
@@ -82,37 +89,41 @@ def run(
     rung: Rung,
     run_dir: Path,
     stop: Event,
+    supervise: Supervise | None = None,
 ) -> Finished:
     """Run `scanner`'s tool on `target` in the sandbox `rung` and read its report.
 
-    Raises `ScannerMissing`, `ScannerTimeout`, `ScannerError` with a sentence for
-    people, `ScanStopped` once `stop` is set. No file or process is left in any case.
+    `supervise` starts it in another way than as a new process. Raises `ScannerMissing`,
+    `ScannerTimeout`, `ScannerError` with a sentence for people, `ScanStopped` once
+    `stop` is set. No file or process is left in any case.
     """
     started = time.monotonic()
     if not tool.python.exists():
         raise ScannerMissing(f"{tool.name} is not installed: its Python is not there")
     command = scanner.command(target)
-    # a module of ours may run under a tool's Python: it then needs the package too
-    own = _LAUNCH.parent if scanner.entry_point.startswith("scanners.") else _LAUNCH
     completed = execute(
-        [str(tool.python), "-I", str(_LAUNCH), scanner.entry_point, *command.arguments],
+        [*start(tool.python), scanner.entry_point, *command.arguments],
         name=tool.name,
         environment=command.environment,
         limits=limits,
         rung=rung,
         run_dir=run_dir,
-        # an MCP target is in the command's files, if anywhere
-        reach=Reach(
-            readable=(*tool.readable, own),
-            target=None if target.document is not None else target.root,
-            python=tool.python,
-        ),
+        reach=_reach(scanner, tool, target),
         files=command.files,
         outputs=command.outputs,
         stop=stop,
+        supervise=supervise,
     )
     report = _parse(scanner, target, completed, tool.name)
     return Finished(report, round((time.monotonic() - started) * 1000))
+
+
+def _reach(scanner: Scanner, tool: Tool, target: Target) -> Reach:
+    # a module of ours may run under a tool's Python: it then needs the package too
+    own = LAUNCH.parent if scanner.entry_point.startswith("scanners.") else LAUNCH
+    # an MCP target is in the command's files, if anywhere
+    root = None if target.document is not None else target.root
+    return Reach(readable=(*tool.readable, own), target=root, python=tool.python)
 
 
 def _parse(scanner: Scanner, target: Target, completed: Completed, name: str) -> Report:
@@ -141,6 +152,7 @@ def execute(
     files: Mapping[str, bytes],
     outputs: Sequence[str],
     stop: Event,
+    supervise: Supervise | None = None,
 ) -> Completed:
     """Run one program of `reach.python`'s world confined, and return what it left.
 
@@ -154,9 +166,8 @@ def execute(
         for file, content in files.items():
             scratch.write(file, content)
         job = _job(arguments, limits, rung, reach, scratch)
-        result = _supervise(
-            job, _environment(reach, scratch, environment), scratch, stop
-        )
+        surroundings = tool_environment(reach.python, scratch.path, environment)
+        result = (supervise or in_new_process)(job, surroundings, scratch, stop)
         _judge(name, result, limits)
         try:
             return _completed(result, scratch, outputs, limits)
@@ -224,15 +235,20 @@ def _job(
     return job
 
 
-def _environment(
-    reach: Reach, scratch: Scratch, own: Mapping[str, str]
+def start(python: Path) -> tuple[str, ...]:
+    """Return what begins each call of a tool; its entry point follows."""
+    return str(python), "-I", str(LAUNCH)
+
+
+def tool_environment(
+    python: Path, home: Path, own: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return all that the tool inherits: nothing of ours."""
+    """Return all that a tool inherits: nothing of ours."""
     return {
-        "PATH": f"{reach.python.parent}:/usr/bin:/bin",
+        "PATH": f"{python.parent}:/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "HOME": str(scratch.path),
-        "TMPDIR": str(scratch.path),
+        "HOME": str(home),
+        "TMPDIR": str(home),
         "NO_COLOR": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
@@ -240,13 +256,13 @@ def _environment(
     }
 
 
-def _supervise(
+def in_new_process(
     job: sandbox.Job, environment: Mapping[str, str], scratch: Scratch, stop: Event
 ) -> dict[str, Any]:
-    """Run a supervisor to its end and return its answer, empty if it gave none.
+    """Run a supervisor to its end and return its answer: a `Supervise`.
 
     Whatever flies through here, the pipe to the supervisor closes first, which ends it
-    and all below it. Raises `ScanStopped`.
+    and all below it.
     """
     boot = [sys.executable, "-I", "-S", "-c", sandbox.BOOT, sandbox.HOME]
     with scratch.log.open("wb") as log:
@@ -260,22 +276,15 @@ def _supervise(
             start_new_session=True,
         )
     try:
-        answer = _listen(process, job.wall_seconds + _GRACE_SECONDS, stop)
+        answer = listen(_pipe(process.stdout), job, stop)
     finally:
         _end(process)
-    if stop.is_set():
-        raise ScanStopped
-    try:
-        result: dict[str, Any] = json.loads(answer)
-    except ValueError:
-        tail = scratch.log.read_text(errors="replace")
-        return {"outcome": "lost", "detail": _printable(tail)}
-    return result
+    return read_answer(answer, scratch, stop)
 
 
-def _listen(process: subprocess.Popen[bytes], seconds: float, stop: Event) -> bytes:
-    answers = _pipe(process.stdout)
-    end = time.monotonic() + seconds
+def listen(answers: IO[bytes], job: sandbox.Job, stop: Event) -> bytes:
+    """Return what a supervisor says, b"" when it is to stop or is overdue."""
+    end = time.monotonic() + job.wall_seconds + GRACE_SECONDS
     poll = select.poll()
     poll.register(answers, select.POLLIN)
     while not stop.is_set() and time.monotonic() < end:
@@ -284,11 +293,23 @@ def _listen(process: subprocess.Popen[bytes], seconds: float, stop: Event) -> by
     return b""
 
 
+def read_answer(answer: bytes, scratch: Scratch, stop: Event) -> dict[str, Any]:
+    """Read what a supervisor said before its end. Raises `ScanStopped`."""
+    if stop.is_set():
+        raise ScanStopped
+    try:
+        result: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        said = scratch.log.read_text(errors="replace") if scratch.log.exists() else ""
+        return {"outcome": "lost", "detail": _printable(said)}
+    return result
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Let the supervisor know that it is over, and wait until it has swept."""
     _pipe(process.stdin).close()
     try:
-        process.wait(_GRACE_SECONDS)
+        process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

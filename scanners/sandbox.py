@@ -51,7 +51,7 @@ _SENTENCES = {
 }
 
 # The system that a tool's Python stands on; nothing that tells this machine's story.
-_SYSTEM = (
+SYSTEM = (
     "/bin", "/lib", "/lib32", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib32",
     "/usr/lib64", "/usr/share", "/etc/ld.so.cache", "/etc/alternatives",
     "/etc/localtime", "/etc/mime.types", "/etc/os-release", "/etc/ssl/certs",
@@ -60,9 +60,10 @@ _SYSTEM = (
 _PROC = ("cpuinfo", "meminfo", "stat", "version", "sys/vm/overcommit_memory")
 # Not the whole directory: /proc/self/net shows the worker's connections.
 _PROC_SELF = ("cmdline", "comm", "fd", "limits", "maps", "stat", "statm", "status")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
-HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+HOME = os.path.dirname(PACKAGE)
 # Runs a function of this package under any Python, without its site directories:
 # `python -I -S -c BOOT HOME MODULE FUNCTION ARGUMENT...`
 BOOT = """import sys
@@ -128,8 +129,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
-_PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 22, 36, 38
+PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 22, 36, 38
 
 
 def prctl(option: int, first: int = 0, second: int = 0) -> int:
@@ -153,7 +154,7 @@ def become_subreaper() -> None:
 
 def become_expendable() -> None:
     """Die with the parent; be the first to go when the machine runs out of memory."""
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(_PR_SET_DUMPABLE, 1)
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
@@ -174,7 +175,7 @@ def confine(job: Job, ready: int) -> NoReturn:
     try:
         if job.rung == Rung.BUBBLEWRAP and not job.is_inside:
             os.set_inheritable(ready, True)
-            arguments = bubblewrap.command(job, _SYSTEM, _second_half(job, ready))
+            arguments = bubblewrap.command(job, SYSTEM, _second_half(job, ready))
             os.execv(arguments[0], arguments)  # noqa: S606
         os.set_inheritable(ready, False)
         restrict(job)
@@ -208,10 +209,11 @@ def restrict(job: Job) -> None:
         os.setgroups([])
         os.setresgid(job.uid, job.uid, job.uid)
         os.setresuid(job.uid, job.uid, job.uid)
-        # a change of uid takes it away
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _drop_capabilities()
+        # a change of uid takes both away
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(_PR_SET_DUMPABLE, 1)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    drop_capabilities()
     abi = 0
     if job.rung != Rung.RLIMITS:
         abi = landlock.abi()
@@ -220,7 +222,7 @@ def restrict(job: Job) -> None:
         elif job.rung == Rung.LANDLOCK:
             raise OSError(0, "this kernel has no Landlock")
     are_signals_scoped = abi >= 6 or job.is_inside
-    _seccomp(
+    seccomp(
         syscalls.program(
             os.uname().machine,
             own_pid=0 if are_signals_scoped else os.getpid(),
@@ -253,7 +255,7 @@ def _limit(job: Job) -> None:
             resource.setrlimit(number, (value, value + grace))
 
 
-def _drop_capabilities() -> None:
+def drop_capabilities() -> None:
     """Leave a process of root with no more than the files it owns."""
     for capability in range(64):
         try:
@@ -274,38 +276,28 @@ def _grants(job: Job) -> list[landlock.Grant]:
         proc = [f"/proc/{name}" for name in _PROC]
         proc += [f"/proc/self/{name}" for name in _PROC_SELF]
     return [
-        *((path, landlock.RUN, True) for path in _SYSTEM),
+        *((path, landlock.RUN, True) for path in SYSTEM),
         *((path, landlock.LOOK, True) for path in proc),
-        *((path, landlock.USE, True) for path in _DEVICES),
+        *((path, landlock.USE, True) for path in DEVICES),
         *((path, landlock.RUN, False) for path in job.readable),
         *((path, landlock.LOOK, False) for path in [job.target] if path),
         (job.scratch, landlock.KEEP, False),
     ]
 
 
-def _seccomp(program: bytes) -> None:
+def seccomp(program: bytes) -> None:
+    """Hold this process, and all it starts, to a filter of `syscalls`, for good.
+
+    It must have set no_new_privs. Raises `OSError`.
+    """
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     kept = ctypes.create_string_buffer(header, len(header))
     prctl(_PR_SET_SECCOMP, 2, ctypes.addressof(kept))
 
 
-# Runs on each rung that is tried: succeeds if the rung holds.
-_WITNESS = """
-import sys, _socket
-def is_refused(act, *arguments):
-    try:
-        act(*arguments)
-    except OSError:
-        return True
-    return False
-open("written", "w").close()
-if not is_refused(_socket.socket):
-    sys.exit("the network stays within reach")
-if len(sys.argv) > 1 and not is_refused(open, sys.argv[1]):
-    sys.exit("other files stay within reach")
-"""
-
+# Runs on each rung that is tried: ends well if the rung holds.
+WITNESS = "scanners.witness:main"
 
 _answers: list[tuple[Rung | None, dict[Rung, str]]] = []
 
@@ -341,11 +333,13 @@ def _try(rung: Rung) -> str:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        job = Job([sys.executable, "-I", "-S", "-c", _WITNESS])
+        launch = os.path.join(PACKAGE, "launch.py")
+        job = Job([sys.executable, "-I", "-S", launch, WITNESS])
         if rung != Rung.RLIMITS:
             job.command.append(os.path.join(folder, "other"))
         job.rung = rung
         job.readable = [sys.base_prefix, sys.prefix, os.path.realpath(sys.executable)]
+        job.readable.append(PACKAGE)
         job.scratch = job.working_directory = os.path.join(folder, "scratch")
         os.mkdir(job.scratch)
         with open(os.path.join(folder, "other"), "w"):

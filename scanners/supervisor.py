@@ -29,7 +29,12 @@ from scanners import sandbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
+
+    # Turns a process into a job's program: `sandbox.confine`, or what a warm host has.
+    # The second argument is the descriptor that is told when the program is reached.
+    Confine = Callable[[sandbox.Job, int], NoReturn]
 
 _POLL_SECONDS = 0.05
 _DEEPEST = 100  # levels of folders in scratch
@@ -44,13 +49,19 @@ _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def main() -> None:
     """Run one job to its end, whatever end that is, and answer."""
-    job = sandbox.Job.from_arguments(sys.argv[1:])
-    # A terminal's Ctrl-C and a service manager's stop are the worker's to answer.
+    supervise(sandbox.Job.from_arguments(sys.argv[1:]), sandbox.confine)
+
+
+def supervise(job: sandbox.Job, confine: Confine) -> None:
+    """Watch `job` from descriptor 0 and answer on 1; `confine` becomes its program.
+
+    A terminal's Ctrl-C and a service manager's stop are the worker's to answer.
+    """
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     sandbox.become_subreaper()
-    run = Run(job)
+    run = Run(job, confine)
     try:
         outcome = run.watch()
     finally:
@@ -82,7 +93,7 @@ def _result(run: Run, outcome: str) -> str:
 class Run:
     """One child, and all that come from it."""
 
-    def __init__(self, job: sandbox.Job) -> None:
+    def __init__(self, job: sandbox.Job, confine: Confine) -> None:
         self.job = job
         self.started = time.monotonic()
         self.exit_code = 0
@@ -93,7 +104,7 @@ class Run:
         self.ready, ready = os.pipe()
         self.child = os.fork()
         if self.child == 0:
-            _become_tool(job, self.streams, ready)
+            _become_tool(job, confine, self.streams, ready)
         os.close(ready)
 
     @property
@@ -208,7 +219,7 @@ class Run:
         memory = sum(each.rss_bytes for each in family.values())
         if job.memory_bytes and memory > job.memory_bytes:
             # Shared pages were counted once for each; now exactly, which is slower.
-            memory = sum(_exact_bytes(pid, each) for pid, each in family.items())
+            memory = sum(map(_exact_bytes, family))
             if memory > job.memory_bytes:
                 return "memory"
         buried = getrusage(RUSAGE_CHILDREN)
@@ -226,7 +237,9 @@ class Run:
         return excess
 
 
-def _become_tool(job: sandbox.Job, streams: list[int], ready: int) -> NoReturn:
+def _become_tool(
+    job: sandbox.Job, confine: Confine, streams: list[int], ready: int
+) -> NoReturn:
     try:
         os.setsid()
         sandbox.become_expendable()
@@ -235,7 +248,7 @@ def _become_tool(job: sandbox.Job, streams: list[int], ready: int) -> NoReturn:
         os.dup2(streams[1], 2)
         os.closerange(3, ready)
         os.closerange(ready + 1, 1 << 20)
-        sandbox.confine(job, ready)
+        confine(job, ready)
     finally:
         os._exit(sandbox.NOT_CONFINED)
 
@@ -302,12 +315,14 @@ def _family() -> dict[int, _Process]:
     return found
 
 
-def _exact_bytes(pid: int, process: _Process) -> int:
+def _exact_bytes(pid: int) -> int:
     """Return a process's memory with each shared page divided among its users."""
     for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
-    return process.rss_bytes
+    # It is about to end and has given its memory back, or this kernel cannot tell.
+    text = _read(f"/proc/{pid}/stat")
+    return _Process(text).rss_bytes if text else 0
 
 
 def _bytes_below(folder: int, most: int, depth: int = 1) -> int:

@@ -193,16 +193,8 @@ def program(machine: str, *, own_pid: int = 0, is_truncate_open: bool = False) -
     `truncate()`.
     Raises `KeyError` for a machine without a table.
     """
-    architecture, column = MACHINES[machine]
-    code: list[_Instruction] = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _KILL_PROCESS),
-        (_LOAD, 0, 0, _NUMBER),
-        # also every x32 call, which has its own bit above
-        (_AT_LEAST, 0, 1, _NEWEST + 1),
-        _refuse(errno.ENOSYS),
-    ]
+    column = MACHINES[machine][1]
+    code = _beginning(machine)
     for table, answer in _REFUSED:
         for number in _numbers(table, column).values():
             code += [(_EQUAL, 0, 1, number), _refuse(answer)]
@@ -210,5 +202,34 @@ def program(machine: str, *, own_pid: int = 0, is_truncate_open: bool = False) -
     for name, block in _examined(own_pid, is_truncate_open).items():
         whole = [*block, (_RETURN, 0, 0, _ALLOW)]
         code += [(_EQUAL, 0, len(whole), numbers[name]), *whole]
-    code.append((_RETURN, 0, 0, _ALLOW))
-    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
+    return _packed(code)
+
+
+def without_network(machine: str) -> bytes:
+    """Return a filter that only keeps a process from making and connecting sockets.
+
+    Raises `KeyError` for a machine without a table.
+    """
+    numbers = _numbers(_NETWORK, MACHINES[machine][1])
+    code = _beginning(machine)
+    for name in ("socket", "connect", "bind"):
+        code += [(_EQUAL, 0, 1, numbers[name]), _refuse(errno.EACCES)]
+    return _packed(code)
+
+
+def _beginning(machine: str) -> list[_Instruction]:
+    """Leave the number of a call of this machine's own kind to what follows."""
+    return [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, MACHINES[machine][0]),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _NUMBER),
+        # also every x32 call, which has its own bit above
+        (_AT_LEAST, 0, 1, _NEWEST + 1),
+        _refuse(errno.ENOSYS),
+    ]
+
+
+def _packed(code: list[_Instruction]) -> bytes:
+    whole = [*code, (_RETURN, 0, 0, _ALLOW)]
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in whole)

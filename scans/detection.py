@@ -13,12 +13,13 @@ from typing import Any
 
 from django.conf import settings
 
-from scanners import runner
+from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import Scanner, ScannerError, ScannerMissing, Target, TargetKind
 from scanners.install import installed
 from scanners.registry import SCANNERS
 from scanners.workspace import StoredFile, from_document, from_uploads
+from scans import warmth
 from scans.sandboxing import chosen_rung
 
 SECONDS = 120.0  # a cold start on a busy host
@@ -64,6 +65,7 @@ def detect(name: str, stop: threading.Event) -> Detection:
                 rung=rung,
                 run_dir=Path(directory),
                 stop=stop,
+                supervise=hosts.supervise_in(warmth.nearby(), scanner.name, tool),
             )
     except ScannerMissing as error:
         return Detection(name, "missing", version, str(error))

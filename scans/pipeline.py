@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from scanners import runner
+from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import (
     Scanner,
@@ -36,7 +36,7 @@ from scanners.workspace import (
     from_uploads,
     inside_roots,
 )
-from scans import fetching, mcp_targets, recording, reuse, rulesets, storage
+from scans import fetching, mcp_targets, recording, reuse, rulesets, storage, warmth
 from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
@@ -229,6 +229,7 @@ def run_scanner(
             rung=rung.require(),
             run_dir=directory,
             stop=stop,
+            supervise=hosts.supervise_in(warmth.nearby(), scanner.name, tool),
         )
     except ScannerError as error:
         timed_out = isinstance(error, ScannerTimeout)

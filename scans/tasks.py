@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
 from scans import pipeline, recording, retention
-from scans.models import Lease, Scan
+from scans.models import Lease, Scan, worker_name
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +35,6 @@ def run_scan(scan_id: str) -> None:
     # A pool's child: its parent is the worker that people know.
     owner = f"{worker_name(os.getppid())}/{uuid.uuid4().hex[:8]}"
     pipeline.run(uuid.UUID(scan_id), owner=owner)
-
-
-def worker_name(pid: int) -> str:
-    """Return the name of this host's worker process `pid`."""
-    return f"{socket.gethostname()}:{pid}"
 
 
 def give_back(worker: str) -> None:

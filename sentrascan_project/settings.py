@@ -23,6 +23,7 @@ SCANNERS_DIR = Path(
 ).resolve()
 UPLOAD_DIR = DATA_DIR / "uploads"
 RUN_DIR = DATA_DIR / "runs"
+HOSTS_DIR = DATA_DIR / "hosts"
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # --- Who we are to the outside

@@ -78,6 +78,7 @@ class McpCheckpoint(Scanner):
     kinds = frozenset({TargetKind.MCP})
     entry_point = "scanners.replay:main"
     distribution = "mcp-checkpoint"
+    warm_up = ("scanners.replay:import_tool()",)
     limits = Limits(memory_bytes=1 << 30)
 
     def command(self, target: Target) -> Command:

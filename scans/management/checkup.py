@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import KombuError, OperationalError
 
+from scanners.hosts import WARM
 from scans.detection import Detection, detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
@@ -64,12 +65,14 @@ class Checkup:
     broker: Check
     workers: Check
     sandbox: Check
+    hosts: Check
     live_workers: Sequence[LiveWorker]
     versions: Mapping[str, str]
 
     @property
     def checks(self) -> list[Check]:
         rest = [self.database, self.broker, self.workers, self.sandbox]
+        rest.append(self.hosts)
         return [*self.scanners, *rest]
 
     @property
@@ -90,6 +93,7 @@ def check_up() -> Checkup:
         broker=broker.result(),
         workers=_workers(database, workers),
         sandbox=_sandbox(workers),
+        hosts=_hosts(workers),
         live_workers=workers,
         versions={one.scanner: one.version for one in detections},
     )
@@ -186,6 +190,20 @@ def _sandbox(workers: Sequence[LiveWorker]) -> Check:
         detail = f"{level} is all there is, and SENTRASCAN_SANDBOX is `required`"
         return Check("sandbox", "broken", detail)
     return Check("sandbox", "available", level)
+
+
+def _hosts(workers: Sequence[LiveWorker]) -> Check:
+    """Say which tools are kept warm. Cold ones are slower, and nothing else."""
+    if not settings.HAS_WARM_HOSTS:
+        return Check("hosts", "available", "off: each scan starts its tools anew")
+    seen = [
+        (worker.name, name, one.get("host", ""))
+        for worker in workers
+        for name, one in (worker.scanners or {}).items()
+    ]
+    cold = [f"{name} in {worker}: {why}" for worker, name, why in seen if why != WARM]
+    warm = f"{len(seen) - len(cold)} of {len(seen)} warm"
+    return Check("hosts", "available", "; ".join([warm, *cold]))
 
 
 def _version() -> str:

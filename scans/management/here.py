@@ -19,9 +19,8 @@ from scans.intake import Submission
 from scans.management.doors import Document, Rejected
 from scans.management.orders import Order, Part
 from scans.management.remote import COMMAND_LINE_FIELDS
-from scans.models import Finding, Scan, Worker
+from scans.models import Finding, Scan, Worker, worker_name
 from scans.storage import Received
-from scans.tasks import worker_name
 
 CHUNK = 1 << 20
 

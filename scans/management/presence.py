@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from scanners.contract import ScanStopped
+from scanners.hosts import Hosts
 from scans import reuse, rulesets
 from scans.detection import detect_all
 from scans.models import Worker
@@ -32,10 +33,14 @@ DOUBT_SECONDS = 30
 
 
 class Presence:
-    """Threads of the worker's main process: they start once its pool has forked."""
+    """Threads of the worker's main process: they start once its pool has forked.
 
-    def __init__(self, name: str) -> None:
+    With them come the warm hosts, if there are to be any.
+    """
+
+    def __init__(self, name: str, hosts: Hosts | None = None) -> None:
         self.name = name
+        self._hosts = hosts
         self._is_over = threading.Event()
         self._writing = threading.Lock()
         self._scanners: dict[str, Any] = {}
@@ -45,12 +50,16 @@ class Presence:
         ]
 
     def start(self, **_: Any) -> None:
+        if self._hosts is not None:
+            self._hosts.start()
         for thread in self._threads:
             thread.start()
 
     def stop(self, **_: Any) -> None:
         """Take the row away and give back what is at work: this one ends in peace."""
         self._is_over.set()
+        if self._hosts is not None:
+            self._hosts.stop()
         self._write_or_warn(lambda: Worker.objects.filter(pk=self.name).delete())
         self._write_or_warn(lambda: give_back(self.name))
 
@@ -70,7 +79,7 @@ class Presence:
                 "seen_at": timezone.now(),
                 "sandbox": chosen_rung().name,
                 "rules": rulesets.of_this_process(),
-                "scanners": self._scanners,
+                "scanners": self._seen(),
             },
         )
 
@@ -79,7 +88,8 @@ class Presence:
         for second in range(CALM_SECONDS):
             if self._is_over.wait(1):
                 return
-            if second >= START_SECONDS and not state.active_requests:
+            is_calm = second >= START_SECONDS and not state.active_requests
+            if is_calm and "starting" not in self._warmth().values():
                 break
         while self._try_scanners():
             is_well = all(
@@ -107,9 +117,20 @@ class Presence:
                 logger.error("%s is %s here: %s", one.scanner, one.status, one.reason)
                 self._write_or_warn(partial(reuse.forget, one.scanner))
         self._write_or_warn(
-            lambda: Worker.objects.filter(pk=self.name).update(scanners=self._scanners)
+            lambda: Worker.objects.filter(pk=self.name).update(scanners=self._seen())
         )
         return True
+
+    def _seen(self) -> dict[str, Any]:
+        """Return what each detection gave, and how warm the tool is now."""
+        warmth = self._warmth()
+        return {
+            name: {**told, "host": warmth.get(name, "")}
+            for name, told in self._scanners.items()
+        }
+
+    def _warmth(self) -> dict[str, str]:
+        return self._hosts.states() if self._hosts is not None else {}
 
     def _write_or_warn(self, write: Callable[[], object]) -> None:
         try:

@@ -7,7 +7,7 @@ from scans.models.runs import Finding, ScannerRun
 from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
 from scans.models.targets import Target
 from scans.models.uploads import ScanFile, Upload
-from scans.models.workers import Worker
+from scans.models.workers import Worker, worker_name
 
 __all__ = [
     "FINISHED",
@@ -25,4 +25,5 @@ __all__ = [
     "Target",
     "Upload",
     "Worker",
+    "worker_name",
 ]

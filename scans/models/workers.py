@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from typing import Self
 
@@ -9,6 +10,11 @@ from django.db import models
 from django.utils import timezone
 
 LIVE = timedelta(seconds=45)
+
+
+def worker_name(pid: int) -> str:
+    """Return the name of this host's worker process `pid`."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -25,7 +31,7 @@ class Worker(models.Model):
     sandbox = models.CharField(max_length=20, blank=True)
     # scans.rulesets: what its scans rest on.
     rules = models.CharField(max_length=64, blank=True)
-    # {scanner: {"status": "available|missing|broken", "version", "reason"}}
+    # {scanner: {"status": "available|missing|broken", "version", "reason", "host"}}
     scanners = models.JSONField(default=dict)
 
     objects = WorkerQuerySet.as_manager()

@@ -121,9 +121,9 @@ SECRET = b"another scan's upload"
 class Burgled:
     """The answers of one burglar, and what he left behind."""
 
-    def __init__(self, rung: Rung, directory: Path) -> None:
+    def __init__(self, rung: Rung, directory: Path, is_warm: bool) -> None:
         self.rung = rung
-        self.stage = Stage(directory)
+        self.stage = Stage(directory, is_warm=is_warm)
         self.other = directory / "uploads"
         self.other.mkdir()
         self.secret = self.other / "secret"

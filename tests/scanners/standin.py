@@ -9,13 +9,14 @@ import threading
 import time
 import venv
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scanners import landlock, runner, sandbox
+from scanners import hosts, landlock, runner, sandbox
 from scanners.contract import (
     Command,
     Completed,
@@ -89,10 +90,15 @@ def install(directory: Path) -> runner.Tool:
 
 
 class Stage:
-    """A tool, a target and a run directory that belong together."""
+    """A tool, a target and a run directory that belong together.
 
-    def __init__(self, directory: Path) -> None:
+    A warm one has its runs done by warm hosts, one for each rung that is asked for.
+    """
+
+    def __init__(self, directory: Path, *, is_warm: bool = False) -> None:
         directory.chmod(0o755)
+        self.is_warm = is_warm
+        self.hosts: dict[sandbox.Rung, hosts.Hosts] = {}
         self.directory = directory
         self.tool = install(directory / "tool")
         self.run_dir = directory / "runs"
@@ -122,8 +128,34 @@ class Stage:
             rung=rung,
             run_dir=self.run_dir,
             stop=stop or threading.Event(),
+            supervise=hosts.supervise_in(
+                self.host(rung).directory if self.is_warm else None,
+                scanner.name,
+                self.tool,
+            ),
         )
         return scanner.completed
+
+    def host(self, rung: sandbox.Rung) -> hosts.Hosts:
+        """Return the host for `rung`, started if it is not yet."""
+        if rung not in self.hosts:
+            place = self.directory / "hosts" / rung
+            made = hosts.Hosts(place, [StandIn("")], lambda name: self.tool, rung)
+            made.start()
+            self.hosts[rung] = made
+            assert wait_for(made.processes), made.states()
+        return self.hosts[rung]
+
+    def alive(self, token: str) -> list[int]:
+        """Return the processes of a run that was given `token`, and of any here."""
+        kept = {
+            pid for each in self.hosts.values() for pid in each.processes().values()
+        }
+        return [pid for pid in alive(token, str(self.directory)) if pid not in kept]
+
+    def close(self) -> None:
+        for each in self.hosts.values():
+            each.stop()
 
 
 def strongest() -> sandbox.Rung:
@@ -151,16 +183,19 @@ def _has_bubblewrap() -> bool:
         return False
 
 
-def alive(token: str) -> list[int]:
-    """Return the processes that have `token` among their arguments."""
+def alive(*marks: str) -> list[int]:
+    """Return the processes that have a mark in their arguments or environment.
+
+    What was forked and never started anew keeps those of whom it was forked from.
+    """
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                arguments = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if token.encode() in arguments:
+            said = b""
+            for name in ("cmdline", "environ"):
+                with suppress(OSError):
+                    said += (process / name).read_bytes()
+            if any(mark.encode() in said for mark in marks):
                 found.append(int(process.name))
     return found
 

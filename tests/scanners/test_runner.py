@@ -45,9 +45,13 @@ while not os.path.exists("daemon"):
 """
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    return Stage(tmp_path_factory.mktemp("stage"))
+@pytest.fixture(scope="module", params=["cold", "warm"])
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    stage = Stage(tmp_path_factory.mktemp("stage"), is_warm=request.param == "warm")
+    yield stage
+    stage.close()
 
 
 @pytest.fixture(params=list(Rung), ids=str)
@@ -60,7 +64,7 @@ def token(stage: Stage) -> Iterator[str]:
     """An argument that marks a run's processes; none is left, and no file."""
     token = f"token-{uuid.uuid4()}"
     yield token
-    assert alive(token) == []
+    assert stage.alive(token) == []
     assert list(stage.run_dir.iterdir()) == []
 
 
@@ -194,14 +198,14 @@ def test_a_stop_ends_the_tool(stage: Stage, rung: Rung, token: str) -> None:
     seen: list[bool] = []
 
     def stop_when_it_runs() -> None:
-        seen.append(wait_for(lambda: len(alive(token)) > 1))
+        seen.append(wait_for(lambda: len(stage.alive(token)) > 1))
         stop.set()
 
     watcher = threading.Thread(target=stop_when_it_runs)
     watcher.start()
     with pytest.raises(ScanStopped):
         stage.perform(DAEMON + "time.sleep(300)", token, rung=rung, stop=stop)
-    assert alive(token) == []
+    assert stage.alive(token) == []
     watcher.join()
     assert seen == [True]
 
@@ -233,7 +237,7 @@ class InterruptingStop(threading.Event):
 def test_an_interrupted_caller_leaves_nothing(
     stage: Stage, rung: Rung, token: str
 ) -> None:
-    stop = InterruptingStop(lambda: len(alive(token)) > 1)
+    stop = InterruptingStop(lambda: len(stage.alive(token)) > 1)
     with pytest.raises(TimeLimitReached):
         stage.perform(DAEMON + "time.sleep(300)", token, rung=rung, stop=stop)
 
@@ -243,12 +247,13 @@ import sys
 from pathlib import Path
 from scanners.sandbox import Rung
 from tests.scanners.standin import Stage
-stage = Stage(Path(sys.argv[1]))
+stage = Stage(Path(sys.argv[1]), is_warm=sys.argv[5] == "warm")
 stage.perform(sys.argv[4], sys.argv[2], rung=Rung(sys.argv[3]))
 """
 
 
-def test_nothing_outlives_a_killed_caller(tmp_path: Path, rung: Rung) -> None:
+@pytest.mark.parametrize("way", ["cold", "warm"])
+def test_nothing_outlives_a_killed_caller(tmp_path: Path, rung: Rung, way: str) -> None:
     token = f"token-{uuid.uuid4()}"
     caller = subprocess.Popen(
         [
@@ -259,16 +264,18 @@ def test_nothing_outlives_a_killed_caller(tmp_path: Path, rung: Rung) -> None:
             token,
             rung,
             DAEMON + "time.sleep(300)",
+            way,
         ],
         cwd=Path(__file__).parents[2],
     )
     try:
-        # the caller, its supervisor, the tool and the daemon
-        assert wait_for(lambda: len(alive(token)) >= 4)
+        # the caller, its supervisor, the tool, the daemon, and the host if there is one
+        most = 4 + (way == "warm")
+        assert wait_for(lambda: len(alive(token, str(tmp_path))) >= most)
     finally:
         caller.kill()
         caller.wait()
-    assert wait_for(lambda: alive(token) == [])
+    assert wait_for(lambda: alive(token, str(tmp_path)) == [])
 
 
 def test_threads_run_tools_side_by_side(stage: Stage) -> None:
@@ -278,12 +285,12 @@ def test_threads_run_tools_side_by_side(stage: Stage) -> None:
         program = f"import time; time.sleep(0.2); print({number})"
         said[number] = stage.perform(program, rung=strongest()).stdout
 
-    threads = [threading.Thread(target=perform, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=perform, args=(number,)) for number in range(12)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert said == {number: f"{number}\n".encode() for number in range(4)}
+    assert said == {number: f"{number}\n".encode() for number in range(12)}
 
 
 def test_a_tool_cannot_answer_for_the_supervisor(stage: Stage, rung: Rung) -> None:

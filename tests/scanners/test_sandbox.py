@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,18 @@ from .burglar import SECRET, Burgled
 from .standin import need
 
 
-@pytest.fixture(scope="module", params=list(Rung), ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[(rung, way) for rung in Rung for way in ("cold", "warm")],
+    ids="-".join,
+)
 def burgled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Burgled:
-    rung = need(request.param)
-    return Burgled(rung, tmp_path_factory.mktemp("stage"))
+) -> Iterator[Burgled]:
+    rung, way = request.param
+    burgled = Burgled(need(rung), tmp_path_factory.mktemp("stage"), way == "warm")
+    yield burgled
+    burgled.stage.close()
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ class ModelAudit(Scanner):
     kinds = frozenset({TargetKind.MODEL})
     entry_point = "modelaudit.__main__:_run"
     distribution = "modelaudit"
+    warm_up = ("modelaudit.scanners.*",)
 
     def command(self, target: Target) -> Command:
         """Always the directory, also of a single file: results are the same, and a

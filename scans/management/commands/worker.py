@@ -17,10 +17,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
 from apikeys.management.command import SentraCommand
+from scans import warmth
 from scans.management.departure import Departure
 from scans.management.presence import Presence
+from scans.models import worker_name
 from scans.sandboxing import chosen_rung
-from scans.tasks import QUEUES, worker_name
+from scans.tasks import QUEUES
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def run_scans() -> None:
             f"Landlock (best here: {rung.name}), and SENTRASCAN_SANDBOX=required asks "
             "for it. SENTRASCAN_SANDBOX=best accepts resource limits alone."
         )
-    presence = Presence(worker_name(os.getpid()))
+    presence = Presence(worker_name(os.getpid()), warmth.keeper())
     worker_ready.connect(presence.start, weak=False)
     worker_shutting_down.connect(Departure(presence.stop).begin, weak=False)
     worker_shutdown.connect(presence.stop, weak=False)

@@ -14,6 +14,6 @@ def mark(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("scans", "0006_stored_results")]
+    dependencies = [("scans", "0003_stored_results")]
 
     operations = [migrations.RunPython(mark, migrations.RunPython.noop)]
