@@ -16,13 +16,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 KINDS = (".py", ".json")
 
-type Stamp = tuple[str, int, int, int]  # path, modified, size, inode
+type Stamp = tuple[str, int, int, int, int]  # path, modified, changed, size, inode
 
 
 def on_disk(folder: Path = HERE) -> str:
     """Return the SHA-256 of every byte of the code that a process started now has.
 
-    Files whose time, size and inode are known are not read again.
+    Files whose times, size and inode are known are not read again.
     """
     return _digest(folder, tuple(sorted(_stamps(str(folder), ""))))
 
@@ -36,7 +36,9 @@ def _stamps(folder: str, inside: str) -> Iterator[Stamp]:
             elif entry.name.endswith(KINDS):
                 facts = entry.stat()
                 name = inside + entry.name
-                yield name, facts.st_mtime_ns, facts.st_size, facts.st_ino
+                # The time of the change too: who edits in place may set the other back.
+                times = (facts.st_mtime_ns, facts.st_ctime_ns)
+                yield name, *times, facts.st_size, facts.st_ino
 
 
 @lru_cache(maxsize=4)
@@ -55,4 +57,7 @@ LOADED = on_disk()
 
 def is_loaded() -> bool:
     """Whether the code of this process is the code on disk."""
-    return on_disk() == LOADED
+    try:
+        return on_disk() == LOADED
+    except OSError:  # a file went while we looked: somebody is changing it
+        return False

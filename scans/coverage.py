@@ -22,7 +22,7 @@ SKIPPED_STORED = 1_000  # a run's list of what it left out; the count is never c
 class Outcome:
     """How one scanner's turn ended; `report` exactly when it completed.
 
-    `reused_from` is the run that really looked, where it was an earlier one; its report
+    `reused_from` is the scan that really looked, where that was another; its report
     has been redacted. `key` is what the result may be stored under, "" if it may not.
     """
 

@@ -213,7 +213,7 @@ def _stored(keys: Mapping[str, str]) -> dict[str, Outcome]:
             report=report,
             tool_version=row.run.tool_version,
             sandbox=row.run.sandbox,
-            reused_from=row.run_id,
+            reused_from=row.run.scan_id,
         )
     if old:
         StoredResult.objects.touch(old)

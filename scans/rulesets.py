@@ -18,7 +18,7 @@ from scanners.contract import ScannerMissing
 from scanners.install import installed
 from scanners.registry import SCANNERS
 
-type Stamp = tuple[int, int, int] | None  # modified, size, inode
+type Stamp = tuple[int, int, int, int] | None  # modified, changed, size, inode
 
 
 def of_this_process() -> str:
@@ -56,7 +56,8 @@ def _stamps(names: tuple[str, ...], directory: Path) -> tuple[Stamp, ...]:
             except OSError:
                 found.append(None)
             else:
-                found.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
+                times = (facts.st_mtime_ns, facts.st_ctime_ns)
+                found.append((*times, facts.st_size, facts.st_ino))
     return tuple(found)
 
 

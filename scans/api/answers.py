@@ -87,7 +87,7 @@ class RunSerializer(serializers.Serializer[Any]):
     sandbox = serializers.CharField()
     reused_from = serializers.UUIDField(
         allow_null=True,
-        help_text="The run that really looked, where nothing that decides its result "
+        help_text="The scan that really looked, where nothing that decides the result "
         "has changed since: bytes, names, scanner, tool, rules, sandbox.",
     )
     duration_ms = serializers.IntegerField()

@@ -104,6 +104,7 @@ class Presence:
             found = detect_all(self._is_over)
         except ScanStopped:
             return False
+        before = {name: told["status"] for name, told in self._scanners.items()}
         self._scanners = {
             one.scanner: {
                 "status": one.status,
@@ -115,6 +116,9 @@ class Presence:
         for one in found:
             if not one.is_available:
                 logger.error("%s is %s here: %s", one.scanner, one.status, one.reason)
+            # What is missing said nothing. Once more when it is well again: scans went
+            # on meanwhile.
+            if "broken" in (one.status, before.get(one.scanner, "")):
                 self._write_or_warn(partial(reuse.forget, one.scanner))
         self._write_or_warn(
             lambda: Worker.objects.filter(pk=self.name).update(scanners=self._seen())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def test_every_change_makes_another_edition(folder, change):
         case "data":
             (folder / "catalogue.json").write_text("[]")
     assert edition.on_disk(folder) != before
+
+
+def test_an_edit_that_sets_the_time_back_is_another_edition(folder):
+    before = edition.on_disk(folder)
+    rule = folder / "rules" / "one.py"
+    then = rule.stat()
+    rule.write_text("RULE = 2\n")
+    os.utime(rule, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert edition.on_disk(folder) != before
+
+
+def test_code_that_goes_while_we_look_is_not_what_we_run(monkeypatch, tmp_path):
+    look = edition.on_disk
+    monkeypatch.setattr(edition, "on_disk", lambda: look(tmp_path / "gone"))
+    assert not edition.is_loaded()
 
 
 def test_this_process_runs_what_is_on_disk():

@@ -53,6 +53,25 @@ def test_what_a_scanner_said_goes_when_it_does_not_detect(monkeypatch):
     assert StoredResult.objects.get().scanner == "sentrascan-files"
 
 
+def test_what_it_said_between_broken_and_well_again_goes_too(monkeypatch):
+    status = iter(["broken", "available", "available", "missing"])
+    monkeypatch.setattr(
+        presence,
+        "detect_all",
+        lambda stop: [Detection("modelaudit", next(status), "1")],
+    )
+    worker = presence.Presence("host:1")
+    left = []
+    for key in ("ab", "cd", "ef", "12"):
+        run = make_run(make_scan(), "modelaudit")
+        StoredResult.objects.create(
+            key=key * 32, run=run, scanner="modelaudit", report="{}"
+        )
+        assert worker._try_scanners()
+        left.append(StoredResult.objects.count())
+    assert left == [0, 0, 1, 2]
+
+
 def test_a_worker_says_by_which_rules_it_scans():
     worker = presence.Presence("host:1")
     worker._upsert(timezone.now())

@@ -57,7 +57,7 @@ def looked(scan: Scan) -> bool:
 def test_the_same_bytes_again_start_no_tool(scanners):
     first = run_now(queued_scan({"m": b"w"}))
     second = run_now(queued_scan({"m": b"w"}, target="another name"))
-    assert second.runs.get().reused_from == first.runs.get().pk
+    assert second.runs.get().reused_from == first.pk
     same = ("rule", "title", "fingerprint", "location", "evidence", "taxonomy")
     assert list(second.findings.values(*same)) == list(first.findings.values(*same))
     assert second.findings.get().is_new  # of another target
@@ -66,7 +66,7 @@ def test_the_same_bytes_again_start_no_tool(scanners):
     assert (second.verdict, second.rules) == (first.verdict, first.rules)
     # what is used again goes back to the run that looked
     third = run_now(queued_scan({"m": b"w"}))
-    assert third.runs.get().reused_from == first.runs.get().pk
+    assert third.runs.get().reused_from == first.pk
     assert StoredResult.objects.count() == 1
     assert not ResultClaim.objects.exists()
 
@@ -86,7 +86,7 @@ def test_fresh_looks_again_and_replaces_what_was_stored(scanners):
         usual = intake.rescan(first.pk, fresh=False, actor=COMMAND_LINE)
     again = run_now(again)
     assert looked(again)
-    assert run_now(usual).runs.get().reused_from == again.runs.get().pk
+    assert run_now(usual).runs.get().reused_from == again.pk
     assert StoredResult.objects.count() == 1
 
 
@@ -134,7 +134,7 @@ def test_a_scanner_without_a_stored_result_runs_beside_one_that_has_it(scanners)
     first = run_now(queued_scan({"m": b"w"}))
     scanners(stand_ins.Finder, stand_ins.StandIn)
     second = run_now(queued_scan({"m": b"w"}))
-    assert second.runs.get(scanner="finder").reused_from == first.runs.get().pk
+    assert second.runs.get(scanner="finder").reused_from == first.pk
     assert second.runs.get(scanner="stand-in").reused_from is None
     assert second.total_findings == 1
 

@@ -72,7 +72,7 @@ def test_identical_scans_at_once_run_the_tool_once(worker):
     assert runs.count() == 3
     looked = runs.get(reused_from=None)
     others = runs.exclude(pk=looked.pk).values_list("reused_from", flat=True)
-    assert set(others) == {looked.pk}
+    assert set(others) == {looked.scan_id}
     assert {scan.verdict for scan in Scan.objects.all()} == {"fail"}
     assert not ResultClaim.objects.exists()
 
