@@ -23,7 +23,7 @@ def main(scan_id: str, seconds: str) -> None:
         name = "slow"
         code = f"import time; time.sleep({seconds}); print('words: EVAL')"
 
-    settings.LEASE_SECONDS, settings.HEARTBEAT_SECONDS = 3, 0.5
+    settings.LEASE_SECONDS, settings.HEARTBEAT_SECONDS = 5, 0.5
     pipeline.scanners_for = lambda kind: [Slow()]
     pipeline.installed = reuse.installed = stand_ins.own_tool
     pipeline.run(uuid.UUID(scan_id), owner=f"worker-{os.getpid()}")

@@ -79,9 +79,10 @@ def test_identical_scans_at_once_run_the_tool_once(worker):
 
 def test_who_waits_for_a_killed_worker_looks_itself(worker):
     first, second = queued_scan({"m": b"w"}), queued_scan({"m": b"w"})
-    doomed = worker(first, seconds=5)
+    # Long enough for another process to start on a busy machine.
+    doomed = worker(first, seconds=15)
     wait_until(ResultClaim.objects.held().exists)
-    waiting = worker(second, seconds=5)
+    waiting = worker(second, seconds=15)
     wait_until(
         lambda: Scan.objects.filter(pk=second.pk, progress_stage="scan").exists()
     )
