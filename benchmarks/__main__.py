@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import latency, memory, sandbox, throughput
+from benchmarks import latency, memory, reuse, sandbox, throughput
 
 latency.main()
 throughput.main()
+reuse.main()
 sandbox.main()
 memory.main()

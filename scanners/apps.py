@@ -5,7 +5,8 @@ class ScannersConfig(AppConfig):
     name = "scanners"
 
     def ready(self) -> None:
-        from scanners import checks  # noqa: F401  (registers the system checks)
+        # Checks register themselves; the edition is taken while the code is loaded.
+        from scanners import checks, edition  # noqa: F401
         from scanners.registry import load_adapters
 
         load_adapters()

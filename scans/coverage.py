@@ -6,6 +6,7 @@ claims its format failed on it. Everything else is a gap, in words for people.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,11 @@ SKIPPED_STORED = 1_000  # a run's list of what it left out; the count is never c
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one scanner's turn ended; `report` exactly when it completed."""
+    """How one scanner's turn ended; `report` exactly when it completed.
+
+    `reused_from` is the scan that really looked, where that was another; its report
+    has been redacted. `key` is what the result may be stored under, "" if it may not.
+    """
 
     scanner: str
     status: RunStatus
@@ -28,6 +33,8 @@ class Outcome:
     tool_version: str = ""
     sandbox: str = ""
     duration_ms: int = 0
+    reused_from: uuid.UUID | None = None
+    key: str = ""
 
     @property
     def coverage(self) -> Coverage:

@@ -36,7 +36,7 @@ from scanners.workspace import (
     from_uploads,
     inside_roots,
 )
-from scans import coverage, fetching, mcp_targets, recording, storage, warmth
+from scans import fetching, mcp_targets, recording, reuse, rulesets, storage, warmth
 from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
@@ -75,12 +75,25 @@ def examine(lease: Lease, stop: threading.Event) -> None:
     options = scan.detail.options
     seconds = options.get("timeout_seconds") or settings.SCAN_TIMEOUT_SECONDS
     deadline = time.monotonic() + seconds
+    rules = rulesets.of_this_process()
     with run_directory(lease) as directory:
         target = fetch(scan, directory, stop, deadline)
         fitting = [s for s in scanners_for(target.kind) if s.fits(target)]
         chosen, left_out = choose(fitting, options.get("scanners"))
         Scan.objects.report_progress(lease, "scan", 0, len(chosen))
-        outcomes = run_scanners(lease, chosen, target, directory, stop, deadline)
+        turns = reuse.prepare(
+            lease,
+            chosen,
+            target,
+            is_fresh=bool(options.get("fresh")),
+            stop=stop,
+            deadline=deadline,
+        )
+        to_run = [scanner for scanner in chosen if scanner.name not in turns.known]
+        outcomes = run_scanners(lease, to_run, target, directory, stop, deadline)
+        outcomes = reuse.keyed(outcomes, turns, to_run, target)
+        outcomes += turns.known.values()
+        outcomes.sort(key=lambda outcome: outcome.scanner)
         outcomes += left_out
     if stop.is_set():
         raise ScanStopped
@@ -92,7 +105,9 @@ def examine(lease: Lease, stop: threading.Event) -> None:
                 scan.pk,
                 outcome.reason,
             )
-    recording.record(lease, scan, target, coverage.settle(outcomes))
+    # Rules that changed meanwhile: nobody can say by which of them it was judged.
+    is_same = rules == rulesets.of_this_process()
+    recording.record(lease, scan, target, outcomes, rules=rules if is_same else "")
 
 
 @contextmanager

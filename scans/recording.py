@@ -13,7 +13,7 @@ from django.db import transaction
 from scanners.contract import Category, ReportedFinding, Severity, Target
 from scanners.documents import servers_of
 from scanners.redaction import mask, mask_value, redact, secrets_of
-from scans import coverage, gate
+from scans import coverage, gate, reports
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.coverage import Outcome
 from scans.fingerprints import fingerprints
@@ -21,15 +21,18 @@ from scans.models import (
     Baseline,
     Finding,
     Lease,
+    ResultClaim,
     Scan,
     ScanDetail,
     ScannerRun,
     ScanSnapshot,
+    StoredResult,
 )
 
 logger = logging.getLogger(__name__)
 
 MAX_FINDINGS = 50_000
+MAX_STORED_CHARACTERS = 4 << 20  # of a report that is kept to be used again
 BATCH = 1_000
 KEPT_OF_SERVER = ("type", "transport", "command", "args", "cwd", "disabled")
 TEXT_LIMITS = {"title": 500, "rule": 200}
@@ -48,20 +51,27 @@ class Known:
 
 
 def record(
-    lease: Lease, scan: Scan, target: Target, outcomes: Sequence[Outcome]
+    lease: Lease,
+    scan: Scan,
+    target: Target,
+    outcomes: Sequence[Outcome],
+    *,
+    rules: str = "",
 ) -> None:
     """Judge the scan and write everything in one short transaction."""
     secrets = secrets_of(target.document) if target.document else frozenset()
-    outcomes = [_redacted(outcome, secrets) for outcome in outcomes]
+    said = [_redacted(outcome, secrets) for outcome in outcomes]
+    outcomes = coverage.settle(said)
     _say_what_is_not_catalogued(outcomes)
     known = known_before(scan)
     findings = finding_rows(scan, target, outcomes, known)
-    is_truncated = len(findings) > MAX_FINDINGS
     gaps = coverage.gap_sentences(target, outcomes)
-    if is_truncated:
+    if len(findings) > MAX_FINDINGS:
         gaps.append(f"More than {MAX_FINDINGS} findings: the rest was not kept")
     decision = judge(scan, findings, gaps, outcomes, known)
     kept = findings[:MAX_FINDINGS]
+    runs = _run_rows(scan, target, outcomes)
+    results = _result_rows(said, runs)
     with transaction.atomic():
         if not Scan.objects.finish(
             lease,
@@ -69,19 +79,33 @@ def record(
             verdict=decision.verdict,
             digest=target.digest,
             baseline=known.baseline,
+            rules=rules,
+            is_of_bytes=_is_of_bytes(scan, outcomes, known),
             **_counts(kept),
         ):
             logger.info("Scan %s was ended meanwhile; results are dropped", scan.pk)
             return
         ScanDetail.objects.filter(pk=scan.pk).update(reasons=list(decision.reasons))
-        ScannerRun.objects.bulk_create(_run_rows(scan, target, outcomes))
+        _write_runs(scan, runs, results)
         Finding.objects.bulk_create(kept, batch_size=BATCH)
-        ScanSnapshot.objects.create(
-            scan=scan,
-            elements=[asdict(element) for element in target.elements],
-            document=kept_document(target, secrets),
-        )
+        ScanSnapshot.objects.create(scan=scan, **_seen(target, secrets))
     logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, decision.verdict)
+
+
+def _seen(target: Target, secrets: frozenset[str]) -> dict[str, Any]:
+    elements = [asdict(element) for element in target.elements]
+    return {"elements": elements, "document": kept_document(target, secrets)}
+
+
+def _write_runs(
+    scan: Scan, runs: Sequence[ScannerRun], results: Sequence[StoredResult]
+) -> None:
+    ScannerRun.objects.bulk_create(runs)
+    if results:
+        StoredResult.objects.replace(results)
+    if any(run.reused_from is None for run in runs):
+        # Whoever waits for us now finds what there is.
+        ResultClaim.objects.filter(scan_id=scan.pk).delete()
 
 
 def kept_document(target: Target, secrets: frozenset[str]) -> Any:
@@ -222,6 +246,7 @@ def _run_rows(
             tool_version=outcome.tool_version,
             status=outcome.status,
             sandbox=outcome.sandbox,
+            reused_from=outcome.reused_from,
             duration_ms=outcome.duration_ms,
             findings_count=len(outcome.findings),
             coverage=_json(coverage.document(target, outcome, gaps)),
@@ -229,6 +254,36 @@ def _run_rows(
         )
         for outcome in outcomes
     ]
+
+
+def _result_rows(
+    outcomes: Sequence[Outcome], runs: Sequence[ScannerRun]
+) -> list[StoredResult]:
+    """Return what later scans may use: whole answers alone, as the scanners gave them.
+
+    Before they were settled: what the others said of a file may be otherwise next time.
+    """
+    rows = []
+    for outcome, run in zip(outcomes, runs, strict=True):
+        if not outcome.key or outcome.report is None or not run.coverage["complete"]:
+            continue
+        text = reports.dump(outcome.report)
+        if len(text) <= MAX_STORED_CHARACTERS:
+            row = StoredResult(key=outcome.key, run=run, scanner=run.scanner)
+            row.report = text
+            rows.append(row)
+    return rows
+
+
+def _is_of_bytes(scan: Scan, outcomes: Sequence[Outcome], known: Known) -> bool:
+    """Whether the verdict says something of the bytes wherever else they are.
+
+    A left-out scanner saw less of them, and a baseline is one target's.
+    """
+    document = scan.policy.document if scan.policy else gate.DEFAULT_DOCUMENT
+    is_compared = known.baseline is not None and document.get("only_new", False)
+    is_whole = all(outcome.status != RunStatus.SKIPPED for outcome in outcomes)
+    return is_whole and not is_compared
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:
@@ -241,6 +296,8 @@ def _counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 
 def _redacted(outcome: Outcome, secrets: frozenset[str]) -> Outcome:
+    if outcome.reused_from is not None:
+        return outcome  # done before it was stored, and twice may not be the same
     return replace(
         outcome,
         report=redact(outcome.report, secrets) if outcome.report else None,

@@ -18,11 +18,13 @@ from django.utils import timezone
 from apikeys.models import IdempotencyRecord
 from scans import storage
 from scans.choices import ScanStatus
-from scans.models import FINISHED, Scan, Upload, Worker
+from scans.models import FINISHED, ResultClaim, Scan, StoredResult, Upload, Worker
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+# A stored result goes with its scan, and earlier where nobody has used it for so long.
+RESULTS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,20 @@ def sweep(*, grace: timedelta) -> Pruned:
     uploads = sum(_remove_upload(pk, grace) for pk in _unused_uploads(grace))
     files = sum(_remove_file(path) for path in _stray_files(grace))
     files += sum(_remove_run(path) for path in _stray_runs(grace))
+    _remove_results()
     IdempotencyRecord.objects.prune()
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
     if uploads or files:
         logger.info("Removed %s unused uploads and %s stray files", uploads, files)
     return Pruned(uploads=uploads, files=files)
+
+
+def _remove_results() -> None:
+    """Remove results that nobody uses, and claims of workers that died."""
+    unused = StoredResult.objects.unused(before=timezone.now() - RESULTS_KEPT)
+    while batch := list(unused.values_list("pk", flat=True)[:BATCH]):
+        StoredResult.objects.filter(pk__in=batch).delete()
+    ResultClaim.objects.exclude(scan__scan_status=ScanStatus.RUNNING).delete()
 
 
 def _unused_uploads(grace: timedelta) -> list[uuid.UUID]:

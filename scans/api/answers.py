@@ -85,7 +85,11 @@ class RunSerializer(serializers.Serializer[Any]):
     tool_version = serializers.CharField()
     status = serializers.ChoiceField(RunStatus.choices)
     sandbox = serializers.CharField()
-    reused_from = serializers.UUIDField(allow_null=True)
+    reused_from = serializers.UUIDField(
+        allow_null=True,
+        help_text="The scan that really looked, where nothing that decides the result "
+        "has changed since: bytes, names, scanner, tool, rules, sandbox.",
+    )
     duration_ms = serializers.IntegerField()
     findings_count = serializers.IntegerField()
     coverage = CoverageSerializer()
@@ -165,7 +169,7 @@ class BaselineDetailSerializer(BaselineSerializer):
 
 
 class VerdictSerializer(CountsSerializer):
-    """What the latest whole scan of these bytes said."""
+    """What the latest whole scan of these bytes said, and whether that still holds."""
 
     digest = serializers.CharField()
     scan_id = serializers.UUIDField()
@@ -176,6 +180,11 @@ class VerdictSerializer(CountsSerializer):
     policy = PolicyNameSerializer()
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField()
+    is_current = serializers.BooleanField(
+        help_text="Judged by the policy's newest version, with the rules in force: our "
+        "release, every tool and its lock, the same on all live workers. Else a pass "
+        "is answered as `inconclusive`, and `reasons` begins with what has changed."
+    )
 
 
 class ScannerOnWorkerSerializer(serializers.Serializer[Any]):

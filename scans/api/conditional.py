@@ -1,4 +1,8 @@
-"""Strong ETags of what does not change any more (RFC 9110, section 13)."""
+"""Strong ETags: each the digest of the very answer (RFC 9110, section 13).
+
+The answer is made first, from the rows as they are now, whatever the client has: a 304
+is never older than a 200 would be.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,13 @@ EVENTS = (
     "the scan and its runs, or `event: deleted`. Lines beginning with a colon keep the "
     "connection alive. 503 when too many clients listen: ask for the scan instead."
 )
+VERDICT = (
+    "Of the scans in which every fitting scanner took part the latest, whatever the "
+    "bytes were called, without what belongs to one target (baselines, waivers). Made "
+    "anew for every request: `If-None-Match` answers 304 only while all of it still "
+    "holds. After a new version of the policy or other rules a pass is answered as "
+    "`inconclusive` (`is_current` is false) until the bytes are scanned again."
+)
 PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,

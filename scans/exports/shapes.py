@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from scanners.contract import Severity
+from scans.choices import Verdict
 from scans.models import Baseline, Finding, Scan, ScannerRun
 
 type Row = dict[str, Any]
@@ -179,9 +180,17 @@ def baseline_shape(row: Row) -> Row:
     }
 
 
-def verdict_shape(row: Row) -> Row:
-    """Return what a scan says about its bytes, whatever they were called."""
+def verdict_shape(row: Row, changes: list[str]) -> Row:
+    """Return what a scan says about its bytes, whatever they were called.
+
+    `changes` are sentences on what is otherwise by now. Nobody knows what would be
+    found with that, so a pass is one no more; what was found, was found.
+    """
     scan = scan_shape(row)
+    if changes:
+        scan["reasons"] = [*changes, *scan["reasons"]]
+        if scan["verdict"] == Verdict.PASS:
+            scan |= {"verdict": Verdict.INCONCLUSIVE.value, "passed": False}
     kept = (
         "scan_id",
         "scan_type",
@@ -198,4 +207,8 @@ def verdict_shape(row: Row) -> Row:
         "created_at",
         "finished_at",
     )
-    return {"digest": f"sha256:{row['digest']}", **{k: scan[k] for k in kept}}
+    return {
+        "digest": f"sha256:{row['digest']}",
+        **{k: scan[k] for k in kept},
+        "is_current": not changes,
+    }

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from celery.worker import state
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from scanners.contract import ScanStopped
 from scanners.hosts import Hosts
+from scans import reuse, rulesets
 from scans.detection import detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
@@ -76,6 +78,7 @@ class Presence:
                 "started_at": started_at,
                 "seen_at": timezone.now(),
                 "sandbox": chosen_rung().name,
+                "rules": rulesets.of_this_process(),
                 "scanners": self._seen(),
             },
         )
@@ -101,6 +104,7 @@ class Presence:
             found = detect_all(self._is_over)
         except ScanStopped:
             return False
+        before = {name: told["status"] for name, told in self._scanners.items()}
         self._scanners = {
             one.scanner: {
                 "status": one.status,
@@ -112,6 +116,10 @@ class Presence:
         for one in found:
             if not one.is_available:
                 logger.error("%s is %s here: %s", one.scanner, one.status, one.reason)
+            # What is missing said nothing. Once more when it is well again: scans went
+            # on meanwhile.
+            if "broken" in (one.status, before.get(one.scanner, "")):
+                self._write_or_warn(partial(reuse.forget, one.scanner))
         self._write_or_warn(
             lambda: Worker.objects.filter(pk=self.name).update(scanners=self._seen())
         )

@@ -2,6 +2,7 @@
 
 from scans.models.baselines import Baseline
 from scans.models.policies import Policy
+from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
 from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
 from scans.models.targets import Target
@@ -14,11 +15,13 @@ __all__ = [
     "Finding",
     "Lease",
     "Policy",
+    "ResultClaim",
     "Scan",
     "ScanDetail",
     "ScanFile",
     "ScanSnapshot",
     "ScannerRun",
+    "StoredResult",
     "Target",
     "Upload",
     "Worker",

@@ -20,7 +20,7 @@ class ScannerRun(models.Model):
     tool_version = models.CharField(max_length=50, blank=True)
     status = models.CharField(max_length=10, choices=RunStatus)
     sandbox = models.CharField(max_length=20, blank=True)
-    # The run whose stored result this one is, where nothing had changed.
+    # The scan whose stored result this one is, where nothing had changed.
     reused_from = models.UUIDField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(default=0)
     findings_count = models.PositiveIntegerField(default=0)

@@ -194,6 +194,11 @@ class Scan(models.Model):
         db_column="target_id",
         db_index=False,
     )
+    # scans.rulesets: the rules that the verdict rests on; "" where that is not sure.
+    rules = models.CharField(max_length=64, blank=True)
+    # Every fitting scanner took part, and nothing of one target decided the verdict: it
+    # holds for these bytes wherever they are.
+    is_of_bytes = models.BooleanField(default=False)
     # The baseline that this scan was compared with.
     baseline = models.ForeignKey(
         "scans.Baseline", models.DB_SET_NULL, null=True, related_name="+"
@@ -224,7 +229,11 @@ class Scan(models.Model):
                 fields=["target_record", "-created_at"], name="scans_scan_target"
             ),
             # GET /verdicts/sha256:...: the latest verdict for these bytes.
-            models.Index(fields=["digest", "-created_at"], name="scans_scan_digest"),
+            models.Index(
+                fields=["digest", "policy_name", "-created_at", "-scan_id"],
+                condition=Q(is_of_bytes=True),
+                name="scans_scan_verdict",
+            ),
             # The reaper: what runs without a lease?
             models.Index(
                 fields=["lease_expires_at"],

@@ -29,6 +29,8 @@ class Worker(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
     sandbox = models.CharField(max_length=20, blank=True)
+    # scans.rulesets: what its scans rest on.
+    rules = models.CharField(max_length=64, blank=True)
     # {scanner: {"status": "available|missing|broken", "version", "reason", "host"}}
     scanners = models.JSONField(default=dict)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scanners.contract import Category, Severity
+from scans import rulesets
 from scans.choices import ScanStatus, Verdict
 from scans.models import Finding, Scan, ScanDetail, ScannerRun, ScanSnapshot
 
@@ -34,6 +35,9 @@ def make_scan(*, minutes: int = 0, **fields: Any) -> Scan:
         )
         values.setdefault("started_at", values["created_at"])
         values.setdefault("finished_at", values["created_at"] + timedelta(seconds=2))
+    if values["scan_status"] == ScanStatus.COMPLETED:
+        values.setdefault("is_of_bytes", True)
+        values.setdefault("rules", rulesets.known_here())
     if values["scan_status"] == ScanStatus.RUNNING:
         values.setdefault("lease_expires_at", datetime(2100, 1, 1, tzinfo=UTC))
     scan = Scan.objects.create(**values)

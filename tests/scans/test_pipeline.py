@@ -105,7 +105,7 @@ def test_removed_bytes_fail_the_scan_with_their_reason(scanners, settings):
 
 def test_a_fault_of_ours_fails_the_scan_and_is_raised(scanners, monkeypatch):
     scanners(stand_ins.StandIn)
-    monkeypatch.setattr(recording, "record", lambda *args: 1 / 0)
+    monkeypatch.setattr(recording, "record", lambda *_, **__: 1 / 0)
     scan = queued_scan({"m": b"w"})
     with pytest.raises(ZeroDivisionError):
         pipeline.run(scan.pk, owner="me")

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from scans import rulesets
 from scans.api import examples
 from scans.api.answers import VerdictSerializer
 from scans.api.conditional import answer
 from scans.api.queries import VerdictQuery
 from scans.api.views.door import Door
-from scans.choices import NotFound, RunStatus, ScanStatus
+from scans.choices import NotFound, ScanStatus
 from scans.exports.shapes import SCAN_COLUMNS, verdict_shape
-from scans.models import Scan
+from scans.models import Policy, Scan, Worker
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+RULES_CHANGED = "The rules have changed since this scan: scan these bytes again"
+POLICY_CHANGED = "The policy {} has changed since this scan: scan these bytes again"
 
 
 class VerdictView(Door):
@@ -27,20 +33,52 @@ class VerdictView(Door):
     @extend_schema(
         operation_id="get_verdict",
         summary="The latest verdict on these bytes",
+        description=examples.VERDICT,
         parameters=[VerdictQuery, examples.IF_NONE_MATCH],
         responses={200: VerdictSerializer, 304: None},
     )
     def get(self, request: Request, digest: str) -> HttpResponse:
         if not _DIGEST.fullmatch(digest.lower()):
             raise ValidationError({"digest": ["64 hexadecimal digits of a SHA-256."]})
-        # Left-out scanners saw less than these bytes; a baseline is one target's.
-        whole = (
-            Scan.objects.filter(digest=digest.lower(), policy_name=self.asked["policy"])
-            .filter(scan_status=ScanStatus.COMPLETED)
-            .exclude(runs__status=RunStatus.SKIPPED)
-            .exclude(baseline__isnull=False, policy__document__only_new=True)
-        )
-        latest = whole.order_by("-created_at", "-scan_id").values(*SCAN_COLUMNS).first()
+        latest = read_verdict(digest.lower(), self.asked["policy"])
         if latest is None:
             raise NotFound("These bytes have not been judged by this policy")
-        return answer(request, verdict_shape(latest), is_final=True)
+        return answer(
+            request, verdict_shape(latest, changes_since(latest)), is_final=True
+        )
+
+
+def read_verdict(digest: str, policy: str) -> dict[str, Any] | None:
+    """Return the latest scan that speaks for these bytes, and what is in force now.
+
+    In one statement, so that both are of one moment.
+    """
+    newest = Policy.objects.filter(name=OuterRef("policy_name")).order_by("-version")
+    others = Worker.objects.live().exclude(rules=OuterRef("rules"))
+    latest: dict[str, Any] | None = (
+        Scan.objects.filter(digest=digest, policy_name=policy, is_of_bytes=True)
+        .filter(scan_status=ScanStatus.COMPLETED)
+        .annotate(
+            newest_version=Coalesce(newest.values("version")[:1], "policy_version"),
+            has_other_rules=Exists(others),
+            has_workers=Exists(Worker.objects.live()),
+        )
+        .order_by("-created_at", "-scan_id")
+        .values(
+            *SCAN_COLUMNS, "rules", "newest_version", "has_other_rules", "has_workers"
+        )
+        .first()
+    )
+    return latest
+
+
+def changes_since(row: dict[str, Any]) -> list[str]:
+    """Say what the verdict rests on that is not in force any more."""
+    changes = []
+    # A web process on a host without the tools believes the workers.
+    here = rulesets.known_here() or (row["rules"] if row["has_workers"] else "")
+    if row["has_other_rules"] or not row["rules"] or row["rules"] != here:
+        changes.append(RULES_CHANGED)
+    if row["newest_version"] != row["policy_version"]:
+        changes.append(POLICY_CHANGED.format(row["policy_name"]))
+    return changes

@@ -1,0 +1,58 @@
+"""The same targets a second time: what does it save that results are used again?
+
+All are submitted by a few clients at once and waited for, then all of them again; the
+ratio of the two times is the figure.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from benchmarks.installation import Installation, running
+from benchmarks.submitting import ended, submit
+
+TARGETS = int(os.environ.get("BENCH_TARGETS", "40"))
+CLIENTS = 4
+
+
+def main() -> None:
+    with running() as here:
+        for kind in ("model", "mcp"):
+            measure(here, kind)
+
+
+def measure(here: Installation, kind: str) -> None:
+    """Print one line for one kind of target."""
+    client = httpx.Client(headers={"X-API-Key": here.key}, timeout=90)
+    ended(here, client, [submit(here, client, kind, -1)])
+    first, looked = round_of(here, client, kind)
+    again, known = round_of(here, client, kind)
+    if any(looked) or not all(known):
+        sys.exit(f"{kind}: reused at first {sum(looked)}, again {sum(known)}")
+    print(
+        f"{kind:6} {TARGETS} targets: first {first:6.2f} s   again {again:6.2f} s   "
+        f"{first / again:5.1f} times faster",
+        flush=True,
+    )
+
+
+def round_of(
+    here: Installation, client: httpx.Client, kind: str
+) -> tuple[float, list[bool]]:
+    """Return the seconds for all targets, and for each whether no tool was run."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        numbers = range(TARGETS)
+        scans = list(pool.map(lambda n: submit(here, client, kind, n), numbers))
+    done = ended(here, client, scans)
+    seconds = time.perf_counter() - started
+    return seconds, [all(run["reused_from"] for run in scan["runs"]) for scan in done]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Which rules a verdict rests on: our release and code, every tool and its lock.
+
+One digest stands for all of it. A scan keeps the one it was made with, a worker says
+its own with every sign of life, so that a verdict by other rules is known for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import rfc8785
+from django.conf import settings
+
+from scanners import edition, environments
+from scanners.contract import ScannerMissing
+from scanners.install import installed
+from scanners.registry import SCANNERS
+
+type Stamp = tuple[int, int, int, int] | None  # modified, changed, size, inode
+
+
+def of_this_process() -> str:
+    """Return what a scan of this process rests on; "" where that is not sure.
+
+    Programs of ours are started from disk while adapters are in memory: where the two
+    are of different editions, nobody can say.
+    """
+    return _ruleset(True) if edition.is_loaded() else ""
+
+
+def known_here() -> str:
+    """Return the rules as this host knows them; "" where a tool is not installed."""
+    return _ruleset(False)
+
+
+def _ruleset(may_lack: bool) -> str:
+    names = tuple(sorted(SCANNERS))
+    directory = Path(settings.SCANNERS_DIR)
+    tools = _tools(names, directory, _stamps(names, directory))
+    if not may_lack and any(version is None for _, version, _ in tools):
+        return ""
+    parts = [settings.VERSION, edition.LOADED, [list(tool) for tool in tools]]
+    return hashlib.sha256(rfc8785.dumps(parts)).hexdigest()
+
+
+def _stamps(names: tuple[str, ...], directory: Path) -> tuple[Stamp, ...]:
+    """Return what changes whenever one of the files that `installed` reads does."""
+    root, locks = str(directory), str(environments.LOCKS)
+    found: list[Stamp] = []
+    for name in names:
+        for path in (f"{root}/{name}/{environments.MARKER}", f"{locks}/{name}.txt"):
+            try:
+                facts = Path(path).stat()
+            except OSError:
+                found.append(None)
+            else:
+                times = (facts.st_mtime_ns, facts.st_ctime_ns)
+                found.append((*times, facts.st_size, facts.st_ino))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _tools(
+    names: tuple[str, ...], directory: Path, stamps: tuple[Stamp, ...]
+) -> tuple[tuple[str, str | None, str], ...]:
+    return tuple(_tool(name, directory) for name in names)
+
+
+def _tool(name: str, directory: Path) -> tuple[str, str | None, str]:
+    try:
+        tool = installed(name, directory)
+    except ScannerMissing:
+        return name, None, ""
+    return name, tool.version, tool.lock_digest
