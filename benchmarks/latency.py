@@ -133,4 +133,5 @@ def tiny_target(kind: str, folder: Path, number: int) -> Any:
         folder / "run",
         limits=workspace.archives.Limits(),
         checkpoint=lambda: None,
+        rung=None,
     )

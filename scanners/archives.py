@@ -19,10 +19,14 @@ from typing import IO, BinaryIO
 
 from scanners.zip_layout import hidden_part
 
-SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+SUFFIXES = (
+    *(".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"),
+    ".7z",  # first made a tar of: `scanners/unpacking.py`
+)
 CHUNK = 1 << 20
 RATIO_FREE_BYTES = 64 << 20  # small members may compress as well as they like
 FLAG_ENCRYPTED = 0x1
+REFUSED_EXIT = 3  # of a program in the sandbox that refuses an archive, and says why
 TAR_END = 1024  # two blocks of zeros (POSIX.1, pax interchange format)
 
 
@@ -41,7 +45,9 @@ class UnsafeArchive(Exception):
 
 
 @dataclass(slots=True)
-class _Budget:
+class Budget:
+    """What may still be written. Raises `UnsafeArchive` when it is spent."""
+
     limits: Limits
     packed_bytes: int
     written: int = 0
@@ -65,14 +71,17 @@ def unpack(
     root: Path,
     limits: Limits,
     checkpoint: Callable[[], None],
+    *,
+    packed_bytes: int = 0,
 ) -> list[str]:
     """Unpack below `root` and return the relative names of the files.
 
-    Raises `UnsafeArchive` at the first wrong thing; `root` may then hold a part.
+    `packed_bytes`: what `source` was before it became an archive of this kind. Raises
+    `UnsafeArchive` at the first wrong thing; `root` may then hold a part.
     """
     packed = source.seek(0, 2)
     source.seek(0)
-    budget = _Budget(limits, packed)
+    budget = Budget(limits, packed_bytes or packed)
     try:
         if name.lower().endswith((".zip", ".whl")):
             return _unzip(source, root, budget, checkpoint)
@@ -90,16 +99,20 @@ def unpack(
         OSError,
         ValueError,
     ) as error:
-        raise UnsafeArchive(f"it cannot be read ({_plain(error)})") from error
+        raise UnsafeArchive(f"it cannot be read ({plain(error)})") from error
 
 
-def _plain(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(c for c in text if c.isprintable())[:200]
+def plain(error: BaseException) -> str:
+    return printable(str(error)) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Return the beginning of `text` on one line, fit for people."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:400]
 
 
 def _unzip(
-    source: BinaryIO, root: Path, budget: _Budget, checkpoint: Callable[[], None]
+    source: BinaryIO, root: Path, budget: Budget, checkpoint: Callable[[], None]
 ) -> list[str]:
     names: list[str] = []
     with zipfile.ZipFile(source) as archive:
@@ -111,7 +124,7 @@ def _unzip(
         for member in members:
             checkpoint()
             # The name as it stands in the file: `filename` is cut at a NUL byte.
-            relative = _member_name(member.orig_filename, budget.limits)
+            relative = member_name(member.orig_filename, budget.limits)
             mode = member.external_attr >> 16
             if member.flag_bits & FLAG_ENCRYPTED:
                 raise UnsafeArchive(f"member {relative!r} is encrypted")
@@ -126,7 +139,7 @@ def _unzip(
 
 
 def _untar(
-    source: BinaryIO, root: Path, budget: _Budget, checkpoint: Callable[[], None]
+    source: BinaryIO, root: Path, budget: Budget, checkpoint: Callable[[], None]
 ) -> list[str]:
     names: list[str] = []
     with tarfile.open(fileobj=source, mode="r:*") as archive:
@@ -136,7 +149,7 @@ def _untar(
                 raise UnsafeArchive(f"it has more than {budget.limits.members} members")
             if member.isdir() and PurePosixPath(member.name) == PurePosixPath("."):
                 continue
-            relative = _member_name(member.name, budget.limits)
+            relative = member_name(member.name, budget.limits)
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse():
@@ -152,7 +165,7 @@ def _untar(
 
 
 def _check_end(
-    archive: tarfile.TarFile, budget: _Budget, checkpoint: Callable[[], None]
+    archive: tarfile.TarFile, budget: Budget, checkpoint: Callable[[], None]
 ) -> None:
     """Raise `UnsafeArchive` unless only the zero blocks of the end are left.
 
@@ -173,7 +186,8 @@ def _check_end(
         raise UnsafeArchive("it is cut off")
 
 
-def _member_name(name: str, limits: Limits) -> str:
+def member_name(name: str, limits: Limits) -> str:
+    """Return a member's path in the archive; raise `UnsafeArchive` if it is none."""
     shown = name.encode("unicode_escape").decode("ascii")[:200]
     path = PurePosixPath(name.rstrip("/"))
     if (
@@ -197,7 +211,7 @@ def _write(
     data: IO[bytes],
     root: Path,
     relative: str,
-    budget: _Budget,
+    budget: Budget,
     checkpoint: Callable[[], None],
 ) -> None:
     final = root / relative

@@ -28,7 +28,7 @@ def installed(name: str, directory: Path) -> Tool:
     proves by a detection. Raises `ScannerMissing` with a reason of one line.
     """
     if name.startswith(OWN_PREFIX):
-        return _own(name)
+        return own(name)
     if name not in environments.tool_names():
         raise ScannerMissing(f"{name}: no lock says how to install it")
     home = directory.absolute() / name
@@ -49,7 +49,8 @@ def installed(name: str, directory: Path) -> Tool:
     )
 
 
-def _own(name: str) -> Tool:
+def own(name: str) -> Tool:
+    """Return a program of ours that runs under this Python."""
     return Tool(
         name=name,
         python=Path(sys.executable),

@@ -274,6 +274,7 @@ def in_new_process(
             env=dict(environment),
             cwd="/",
             start_new_session=True,
+            pass_fds=[job.source] if job.source else [],
         )
     try:
         answer = listen(_pipe(process.stdout), job, stop)

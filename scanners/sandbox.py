@@ -97,6 +97,7 @@ class Job:
         self.output_bytes = 0
         self.open_files = 0
         self.processes = 0
+        self.source = 0  # descriptor of the file that is its standard input, 0: none
         self.out = ""  # files that take the streams
         self.err = ""
         self.is_inside = False  # inside bubblewrap already

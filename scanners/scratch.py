@@ -98,7 +98,8 @@ def read_plain(name: str | Path, most: int, *, folder: int | None = None) -> byt
         facts = os.fstat(opened)
         if not stat.S_ISREG(facts.st_mode):
             raise UnsafeOutputError(f"left {str(name)!r} as no plain file")
-        content = file.read(most + 1)
+        # a read takes the memory for all that it asks for, however little there is
+        content = file.read(min(most, facts.st_size) + 1)
     if len(content) > most:
         raise UnsafeOutputError(f"wrote more than {most >> 20} MB")
     return content

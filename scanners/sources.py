@@ -16,6 +16,7 @@ from scanners import archives, buckets, hub
 from scanners.contract import Skipped, Target
 from scanners.egress import Allowance, Answer, Client
 from scanners.pinning import EgressError
+from scanners.sandbox import Rung
 from scanners.urls import BadAddress, Rules, Url, read_url
 from scanners.workspace import (
     Checkpoint,
@@ -83,6 +84,7 @@ def fetch(
     remote: Remote,
     limits: archives.Limits,
     checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
     """Make `source` a local target; raise `WorkspaceError` when it cannot be had.
 
@@ -93,10 +95,12 @@ def fetch(
         check(source, remote)
         with Client(remote.rules, checkpoint) as client:
             if source.startswith("s3://"):
-                return _from_bucket(client, source, run_dir, remote, limits, checkpoint)
+                return _from_bucket(
+                    client, source, run_dir, remote, limits, checkpoint, rung
+                )
             if source.startswith("hf://"):
                 return _from_hub(client, source, run_dir, remote, checkpoint)
-            return _from_url(client, source, run_dir, remote, limits, checkpoint)
+            return _from_url(client, source, run_dir, remote, limits, checkpoint, rung)
     except (EgressError, BadAddress) as error:
         raise WorkspaceError(str(error)) from error
 
@@ -108,6 +112,7 @@ def _from_url(
     remote: Remote,
     limits: archives.Limits,
     checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
     url = read_url(source, remote.rules)
     allowance = Allowance(remote.total_bytes)
@@ -121,7 +126,7 @@ def _from_url(
             yield answer
 
     file = Incoming(_file_name(url), opened)
-    return from_stream(file, run_dir, limits=limits, checkpoint=checkpoint)
+    return from_stream(file, run_dir, limits=limits, checkpoint=checkpoint, rung=rung)
 
 
 def _from_bucket(
@@ -131,6 +136,7 @@ def _from_bucket(
     remote: Remote,
     limits: archives.Limits,
     checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
     place = buckets.read_place(source)
     bucket = buckets.Bucket(client, remote.account, place.bucket, remote.rules)
@@ -139,7 +145,9 @@ def _from_bucket(
         file = Incoming(
             _object_name(place), lambda: bucket.opened(place.key, allowance)
         )
-        return from_stream(file, run_dir, limits=limits, checkpoint=checkpoint)
+        return from_stream(
+            file, run_dir, limits=limits, checkpoint=checkpoint, rung=rung
+        )
 
     def opener(found: buckets.Listed) -> Callable[[], AbstractContextManager[Answer]]:
         return lambda: bucket.opened(found.key, allowance, etag=found.etag)

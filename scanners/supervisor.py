@@ -243,7 +243,9 @@ def _become_tool(
     try:
         os.setsid()
         sandbox.become_expendable()
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        # opened anew: nobody else moves in what it reads
+        source = f"/proc/self/fd/{job.source}" if job.source else "/dev/null"
+        os.dup2(os.open(source, os.O_RDONLY), 0)
         os.dup2(streams[0], 1)
         os.dup2(streams[1], 2)
         os.closerange(3, ready)

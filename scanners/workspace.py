@@ -21,8 +21,9 @@ from typing import BinaryIO, Protocol
 
 import rfc8785
 
-from scanners import archives, documents
+from scanners import archives, documents, unpacking
 from scanners.contract import Element, Skipped, Target, TargetKind
+from scanners.sandbox import Rung
 
 CHUNK = 1 << 20
 MAX_FILES = 20_000
@@ -103,11 +104,15 @@ def from_uploads(
     *,
     limits: archives.Limits,
     checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
-    """Lay out uploaded files; a single archive is unpacked if it is safe to."""
+    """Lay out uploaded files; a single archive is unpacked if it is safe to.
+
+    `rung` is the sandbox for what is not unpacked here; without one it stays packed.
+    """
     root = _fresh_root(run_dir)
     if len(files) == 1 and archives.is_archive_name(files[0].name):
-        return _from_archive(files[0], root, limits, checkpoint)
+        return _from_archive(files[0], root, limits, checkpoint, rung)
     elements = []
     for file in files:
         with _opened(file.path) as source:
@@ -116,13 +121,19 @@ def from_uploads(
 
 
 def from_path(
-    real: Path, run_dir: Path, *, limits: archives.Limits, checkpoint: Checkpoint
+    real: Path,
+    run_dir: Path,
+    *,
+    limits: archives.Limits,
+    checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
     """Copy an allowed file or directory. Links are never followed: each is a gap."""
     root = _fresh_root(run_dir)
     if real.is_file():
         if archives.is_archive_name(real.name):
-            return _from_archive(StoredFile(real.name, real), root, limits, checkpoint)
+            stored = StoredFile(real.name, real)
+            return _from_archive(stored, root, limits, checkpoint, rung)
         with _opened(real) as source:
             element = _copy(source, root, real.name, checkpoint)
         return _model_target(root, [element], is_single=True)
@@ -141,7 +152,12 @@ def from_path(
 
 
 def from_stream(
-    file: Incoming, run_dir: Path, *, limits: archives.Limits, checkpoint: Checkpoint
+    file: Incoming,
+    run_dir: Path,
+    *,
+    limits: archives.Limits,
+    checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
     """Take one file from elsewhere; an archive is unpacked if it is safe to."""
     root = _fresh_root(run_dir)
@@ -152,7 +168,7 @@ def from_stream(
     packed.mkdir(mode=0o700)
     element = _take(file, packed, checkpoint)
     stored = StoredFile(file.name, packed / element.path)
-    target = _from_archive(stored, root, limits, checkpoint)
+    target = _from_archive(stored, root, limits, checkpoint, rung)
     shutil.rmtree(packed)
     return target
 
@@ -319,12 +335,21 @@ def _why(error: OSError) -> str:
 
 
 def _from_archive(
-    file: StoredFile, root: Path, limits: archives.Limits, checkpoint: Checkpoint
+    file: StoredFile,
+    root: Path,
+    limits: archives.Limits,
+    checkpoint: Checkpoint,
+    rung: Rung | None,
 ) -> Target:
     """Unpack one archive; where that is not safe, leave it packed and say why."""
     with _opened(file.path) as source:
         try:
-            names = archives.unpack(source, file.name, root, limits, checkpoint)
+            names = unpacking.unpack(
+                *(source, file.name, root, root.parent),
+                limits=limits,
+                checkpoint=checkpoint,
+                rung=rung,
+            )
         except archives.UnsafeArchive as error:
             shutil.rmtree(root)
             root.mkdir(mode=0o755)

@@ -13,6 +13,7 @@ from scanners.archives import Limits
 from scanners.buckets import Account
 from scanners.contract import Target
 from scanners.hub import Hub
+from scanners.sandbox import Rung
 from scanners.sources import is_remote, masked
 from scanners.urls import BadAddress, Rules
 from scanners.workspace import WorkspaceError
@@ -43,7 +44,12 @@ def check(source: str) -> None:
 
 
 def fetch(
-    source: str, directory: Path, *, limits: Limits, checkpoint: Callable[[], None]
+    source: str,
+    directory: Path,
+    *,
+    limits: Limits,
+    checkpoint: Callable[[], None],
+    rung: Rung | None,
 ) -> Target:
     """Make the source local; raise `WorkspaceError` when it cannot be had."""
     if not settings.HAS_REMOTE_TARGETS:
@@ -55,7 +61,12 @@ def fetch(
             raise WorkspaceError("this server's disk is nearly full")
 
     return sources.fetch(
-        source, directory, remote=_remote(), limits=limits, checkpoint=watched
+        source,
+        directory,
+        remote=_remote(),
+        limits=limits,
+        checkpoint=watched,
+        rung=rung,
     )
 
 

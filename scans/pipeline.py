@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -136,10 +137,12 @@ def fetch(
             raise WorkspaceError("fetching it took longer than the scan may")
 
     limits = ArchiveLimits(total_bytes=settings.MAX_UPLOAD_BYTES)
+    rung = chosen_rung().usable
     files = [
         StoredFile(file.name, storage.path_of(file.upload.sha256))
         for file in scan.files.select_related("upload").order_by("name")
     ]
+    lay_out = partial(from_uploads, limits=limits, checkpoint=checkpoint, rung=rung)
     if TargetKind(scan.scan_type) is TargetKind.MCP:
         document, sources = mcp_targets.parted(
             files, scan.detail.options.get("document", "")
@@ -147,22 +150,20 @@ def fetch(
         target = from_document(document, directory)
         if not scan.detail.options.get("introspect"):
             return target
-        laid_out = sources and from_uploads(
-            sources, directory / "sources", limits=limits, checkpoint=checkpoint
-        )
-        return mcp_targets.introspected(
-            target, laid_out or None, directory, stop, deadline
-        )
+        laid_out = lay_out(sources, directory / "sources") if sources else None
+        return mcp_targets.introspected(target, laid_out, directory, stop, deadline)
     if source := scan.detail.options.get("source"):
         if fetching.is_remote(source):
             return fetching.fetch(
-                source, directory, limits=limits, checkpoint=checkpoint
+                source, directory, limits=limits, checkpoint=checkpoint, rung=rung
             )
         real = inside_roots(source, settings.SCAN_ROOTS)
-        return from_path(real, directory, limits=limits, checkpoint=checkpoint)
+        return from_path(
+            real, directory, limits=limits, checkpoint=checkpoint, rung=rung
+        )
     if not files:
         raise WorkspaceError("the submitted bytes have been removed")
-    return from_uploads(files, directory, limits=limits, checkpoint=checkpoint)
+    return lay_out(files, directory)
 
 
 def choose(

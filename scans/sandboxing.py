@@ -26,6 +26,11 @@ class ChosenRung:
         weak = (None, Rung.RLIMITS) if self.is_required else (None,)
         return self.rung not in weak
 
+    @property
+    def usable(self) -> Rung | None:
+        """The rung that `require` returns, None where it raises."""
+        return self.rung if self.is_enough else None
+
     def require(self) -> Rung:
         """Return the rung; raise `ScannerError` where it is weaker than asked for."""
         if self.rung is None:

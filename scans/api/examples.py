@@ -76,8 +76,9 @@ UPLOAD_FORM: dict[str, Any] = {
         "file": {
             "type": "array",
             "items": {"type": "string", "format": "binary"},
-            "description": "Repeatable; names may be relative paths. A single .zip or "
-            ".tar.gz is unpacked. For mcp one configuration file, also as `config`.",
+            "description": "Repeatable; names may be relative paths. A single .zip, "
+            ".whl, .tar, .tar.gz, .tar.xz, .tar.bz2 or .7z is unpacked. For mcp one "
+            "configuration file, also as `config`.",
         },
         "target": {
             "type": "string",

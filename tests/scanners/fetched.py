@@ -13,6 +13,7 @@ from scanners import sources
 from scanners.addresses import Allowed
 from scanners.archives import Limits
 from scanners.contract import Target
+from scanners.sandbox import probe
 from scanners.sources import Remote
 from scanners.urls import Rules
 from scanners.workspace import WorkspaceError
@@ -32,7 +33,12 @@ def go_on() -> None:
 
 def fetched(source: str, remote: Remote, tmp_path: Path) -> Target:
     return sources.fetch(
-        source, tmp_path / "run", remote=remote, limits=Limits(), checkpoint=go_on
+        source,
+        tmp_path / "run",
+        remote=remote,
+        limits=Limits(),
+        checkpoint=go_on,
+        rung=probe(),
     )
 
 

@@ -56,6 +56,7 @@ class Lab:
             place / "sources",
             limits=Limits(total_bytes=1 << 20),
             checkpoint=lambda: None,
+            rung=rung,
         )
         server = {"command": "python3", "args": [name, self.token], **server}
         config = {"mcpServers": {"one": server}}

@@ -28,6 +28,7 @@ from scanners.runner import Tool, run
 from scanners.sandbox import probe
 from tests.scanners import samples
 from tests.scanners.record import REPORTS, ROOT, golden
+from tests.scanners.sevenzips import seven_zip
 
 SAMPLES = sorted(path.stem for path in (REPORTS / "modelaudit").iterdir())
 
@@ -372,3 +373,20 @@ def test_the_real_tool_tells_harmful_from_harmless(
     assert report.coverage.failed == ()
     assert {f.location.path for f in report.findings} == {*harmful, "-x.pkl"}
     assert {f.rule.severity for f in report.findings} == {Severity.CRITICAL}
+
+
+@pytest.mark.slow
+def test_a_packed_7z_is_not_taken_for_examined(
+    tools: dict[str, Tool], tmp_path: Path
+) -> None:
+    """The real tool looks at the members that it knows, and is silent of the rest."""
+    inner = seven_zip({"known.pkl": samples.clean_pickle(), "x.xyz": b"?"})
+    files = {"alone.7z": inner, "outer.zip": samples.zip_of({"in.7z": inner})}
+    report = scanned(files, tools["modelaudit"], tmp_path)
+    assert report.coverage.scanned == frozenset()
+    assert failures(report).keys() == {"outer.zip"}
+    again = tmp_path / "again"
+    again.mkdir()
+    bad = {"bad.7z": seven_zip({"bad.pkl": samples.malicious_pickle()})}
+    found = scanned(bad, tools["modelaudit"], again).findings
+    assert {finding.location.path for finding in found} == {"bad.7z"}

@@ -29,7 +29,7 @@ def stored(tmp_path: Path, name: str, content: bytes) -> StoredFile:
 
 def laid_out(tmp_path: Path, *files: StoredFile, limits: Limits | None = None):
     return workspace.from_uploads(
-        files, tmp_path / "run", limits=limits or Limits(), checkpoint=go_on
+        files, tmp_path / "run", limits=limits or Limits(), checkpoint=go_on, rung=None
     )
 
 
@@ -77,7 +77,7 @@ def test_an_archive_has_the_digest_of_the_folder_that_it_holds(tmp_path):
     archive = laid_out(tmp_path, stored(tmp_path, "m.zip", zipped(members)))
     files = [stored(tmp_path, name, body) for name, body in members.items()]
     folder = workspace.from_uploads(
-        files, tmp_path / "run2", limits=Limits(), checkpoint=go_on
+        files, tmp_path / "run2", limits=Limits(), checkpoint=go_on, rung=None
     )
     assert archive.digest == folder.digest
     assert [e.path for e in archive.elements] == ["a.json", "b/x.bin"]
@@ -236,13 +236,14 @@ def test_a_checkpoint_ends_the_work(tmp_path):
             tmp_path / "run",
             limits=Limits(),
             checkpoint=stop,
+            rung=None,
         )
 
 
 class TestPaths:
     def copied(self, tmp_path: Path, path: Path):
         return workspace.from_path(
-            path, tmp_path / "run", limits=Limits(), checkpoint=go_on
+            path, tmp_path / "run", limits=Limits(), checkpoint=go_on, rung=None
         )
 
     def test_a_directory_is_copied_without_its_links(self, tmp_path):

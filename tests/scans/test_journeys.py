@@ -9,6 +9,7 @@ import pytest
 from scans import detection
 from scans.models import Scan
 from tests.scanners import mcp_samples, samples
+from tests.scanners.sevenzips import seven_zip
 from tests.scans.builders import queued_scan, run_now
 
 pytestmark = [
@@ -41,8 +42,9 @@ def explained(scan: Scan) -> str:
         {"checkpoint.pt": samples.torch_zip()},
         samples.repository(),
         {"repository.zip": samples.zip_of(samples.repository())},
+        {"repository.7z": seven_zip(samples.repository())},
     ],
-    ids=["npy", "safetensors", "onnx", "pickle", "torch", "repository", "zip"],
+    ids=["npy", "safetensors", "onnx", "pickle", "torch", "repository", "zip", "7z"],
 )
 def test_a_harmless_model_passes(files):
     scan = run_now(queued_scan(files))
@@ -62,6 +64,13 @@ def test_a_malicious_pickle_fails_and_says_where(protocol):
     assert worst.taxonomy["cwe"]
 
 
+def test_a_malicious_member_of_a_7z_is_named_by_its_place():
+    files = {"pack.7z": seven_zip({"sub/x.bin": samples.malicious_pickle()})}
+    scan = run_now(queued_scan(files))
+    assert scan.verdict == "fail", explained(scan)
+    assert {f.location["path"] for f in scan.findings.all()} == {"sub/x.bin"}
+
+
 def test_a_malicious_file_deep_in_a_folder_is_named_by_its_place():
     files = samples.repository() | {"sub/dir/x.bin": samples.malicious_pickle()}
     scan = run_now(queued_scan(files))
@@ -77,10 +86,15 @@ def test_a_malicious_file_deep_in_a_folder_is_named_by_its_place():
         {"what.xyz": bytes(range(256)) * 8},
         samples.repository() | {"modeling.py": b"import os\n"},
         {"broken.zip": b"PK\x03\x04 no archive"},
+        {"secret.7z": seven_zip(samples.repository(), password="secret")},
+        {"cut.7z": seven_zip(samples.repository())[:-9]},
         {"call.pkl": samples.unknown_call_pickle()},
         {"picture.png": samples.png(trailing=samples.zip_of({"a": b"b"}))},
     ],
-    ids=["cut", "empty", "unknown", "code", "broken-zip", "call", "polyglot"],
+    ids=[
+        *("cut", "empty", "unknown", "code", "broken-zip", "secret-7z", "cut-7z"),
+        *("call", "polyglot"),
+    ],
 )
 def test_what_cannot_be_examined_is_not_a_pass(files):
     scan = run_now(queued_scan(files))

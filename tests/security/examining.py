@@ -58,6 +58,7 @@ def gather(directory: Path, groups: Mapping[str, Files], *, as_folder: bool) -> 
             directory / f"fetched{number}",
             limits=ArchiveLimits(),
             checkpoint=lambda: None,
+            rung=probe(),
         )
         shutil.rmtree(directory / f"stored{number}")
         (root / group).parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from tests.scanners import samples
+from tests.scanners.sevenzips import seven_zip
 
 type Files = Mapping[str, bytes]
 type Mutation = Callable[[str, bytes], Files | None]
@@ -116,6 +117,18 @@ def tarred(name: str, raw: bytes) -> Files:
     return {"pack.tar.gz": gzip.compress(samples.tar_of({name: raw}), mtime=0)}
 
 
+def seven_zipped(name: str, raw: bytes) -> Files:
+    return {"pack.7z": seven_zip({name: raw})}
+
+
+def seven_zip_in_zip(name: str, raw: bytes) -> Files:
+    return {"pack.zip": samples.zip_of({"in.7z": seven_zip({name: raw})})}
+
+
+def zip_in_seven_zip(name: str, raw: bytes) -> Files:
+    return {"pack.7z": seven_zip({"in.zip": samples.zip_of({name: raw})})}
+
+
 def packed(pack: Callable[[bytes], bytes], new: str) -> Mutation:
     return lambda name, raw: {name + new: pack(raw)}
 
@@ -192,6 +205,9 @@ NESTS: dict[str, Mutation] = {
     "tar-in-zip": tar_in_zip,
     "zip-in-tar": zip_in_tar,
     "tar-gz": tarred,
+    "7z": seven_zipped,
+    "7z-in-zip": seven_zip_in_zip,
+    "zip-in-7z": zip_in_seven_zip,
     "zip-no-suffix": zip_without_suffix,
     "gz": packed(gzip.compress, ".gz"),
     "gz-same-name": packed(gzip.compress, ""),

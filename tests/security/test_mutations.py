@@ -26,6 +26,7 @@ FEW = (
     *("cut-50%", "flip-40%", "corrupt-member", "append-zeros", "prepend-newline"),
     *("as-nothing", "as.md", "as.txt", "as.npy", "as-readme", "as-gitignore"),
     *("folders", "zip-deflated", "zip-in-zip", "tar-in-zip", "zip-six-deep", "gz"),
+    *("7z", "7z-in-zip"),
 )
 
 
@@ -128,6 +129,7 @@ ALONE = (
     *(("numpy-objects", "zip-in-zip"), ("keras-h5-lambda", "cut-50%")),
     *(("gguf-template", "as-nothing"), ("onnx-operator", "gz")),
     *(("zip-outside", "none"), ("tar-link", "none"), ("json-template", "as.md")),
+    *(("pickle-2", "7z"), ("joblib-zlib", "7z-in-zip")),
     *(("yaml-call", "as-gitignore"), ("skops", "as.zip"), ("joblib-zlib", "as.txt")),
 )
 

@@ -21,11 +21,12 @@ from scanners.wording import clean
 UNKNOWN = "unknown"
 UNKNOWN_CALL = "NON_ALLOWLISTED_GLOBAL"
 # What it says of files that it only searched for patterns, or did not open: any bytes
-# called .bin or .pb, texts by name, the outside of a compressed file. Its findings
+# called .bin or .pb, texts by name, the outside of a compressed file, of a 7z those
+# members that it has a scanner for, and it does not name the others. Its findings
 # count; a claim that somebody examined the content whole does not follow.
 SEARCHED = frozenset(
     {UNKNOWN, "text", "manifest", "compressed", "pytorch_binary", "tf_savedmodel"}
-    | {"weight_distribution"}
+    | {"weight_distribution", "sevenzip"}
 )
 TEMPLATE, TEMPLATE_SUFFIXES = "jinja2_template", (".jinja", ".jinja2", ".j2")
 # Archives whose members it hands to its other scanners: a member of no known type was
