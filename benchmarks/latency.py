@@ -133,7 +133,7 @@ def tiny_target(kind: str, folder: Path) -> Any:
         [workspace.StoredFile("tiny.npy", stored)],
         folder / "run",
         limits=workspace.archives.Limits(),
-        checkpoint=lambda: None,
+        checkpoint=lambda _=0: None,
     )
 
 

@@ -11,12 +11,12 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from scanners.placement import Checkpoint
 from scanners.zip_layout import hidden_part
 
 SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
@@ -64,7 +64,7 @@ def unpack(
     name: str,
     root: Path,
     limits: Limits,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> list[str]:
     """Unpack below `root` and return the relative names of the files.
 
@@ -99,7 +99,7 @@ def _plain(error: BaseException) -> str:
 
 
 def _unzip(
-    source: BinaryIO, root: Path, budget: _Budget, checkpoint: Callable[[], None]
+    source: BinaryIO, root: Path, budget: _Budget, checkpoint: Checkpoint
 ) -> list[str]:
     names: list[str] = []
     with zipfile.ZipFile(source) as archive:
@@ -126,7 +126,7 @@ def _unzip(
 
 
 def _untar(
-    source: BinaryIO, root: Path, budget: _Budget, checkpoint: Callable[[], None]
+    source: BinaryIO, root: Path, budget: _Budget, checkpoint: Checkpoint
 ) -> list[str]:
     names: list[str] = []
     with tarfile.open(fileobj=source, mode="r:*") as archive:
@@ -152,7 +152,7 @@ def _untar(
 
 
 def _check_end(
-    archive: tarfile.TarFile, budget: _Budget, checkpoint: Callable[[], None]
+    archive: tarfile.TarFile, budget: _Budget, checkpoint: Checkpoint
 ) -> None:
     """Raise `UnsafeArchive` unless only the zero blocks of the end are left.
 
@@ -198,7 +198,7 @@ def _write(
     root: Path,
     relative: str,
     budget: _Budget,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> None:
     final = root / relative
     try:
@@ -208,7 +208,7 @@ def _write(
         raise UnsafeArchive(f"two members are called {relative!r}") from None
     with target:
         while chunk := data.read(CHUNK):
-            checkpoint()
+            checkpoint(len(chunk))
             budget.spend(len(chunk))
             target.write(chunk)
     final.chmod(0o444)

@@ -16,9 +16,9 @@ from scanners import archives, buckets, hub
 from scanners.contract import Skipped, Target
 from scanners.egress import Allowance, Answer, Client
 from scanners.pinning import EgressError
+from scanners.placement import Checkpoint
 from scanners.urls import BadAddress, Rules, Url, read_url
 from scanners.workspace import (
-    Checkpoint,
     Incoming,
     WorkspaceError,
     from_stream,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from scanners.archives import Limits
 from scanners.buckets import Account
 from scanners.contract import Target
 from scanners.hub import Hub
+from scanners.placement import Checkpoint
 from scanners.sources import is_remote, masked
 from scanners.urls import BadAddress, Rules
 from scanners.workspace import WorkspaceError
@@ -43,14 +43,14 @@ def check(source: str) -> None:
 
 
 def fetch(
-    source: str, directory: Path, *, limits: Limits, checkpoint: Callable[[], None]
+    source: str, directory: Path, *, limits: Limits, checkpoint: Checkpoint
 ) -> Target:
     """Make the source local; raise `WorkspaceError` when it cannot be had."""
     if not settings.HAS_REMOTE_TARGETS:
         raise WorkspaceError(SWITCHED_OFF)
 
-    def watched() -> None:
-        checkpoint()
+    def watched(moved: int = 0, /) -> None:
+        checkpoint(moved)
         if shutil.disk_usage(directory).free < settings.MIN_FREE_BYTES:
             raise WorkspaceError("this server's disk is nearly full")
 

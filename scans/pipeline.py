@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from django.conf import settings
 
 from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
+from scanners.archives import is_archive_name
 from scanners.contract import (
     Scanner,
     ScannerError,
@@ -41,6 +42,7 @@ from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
 from scans.models import Lease, Scan
+from scans.progress import Meter
 from scans.sandboxing import chosen_rung
 
 logger = logging.getLogger(__name__)
@@ -76,11 +78,11 @@ def examine(lease: Lease, stop: threading.Event) -> None:
     seconds = options.get("timeout_seconds") or settings.SCAN_TIMEOUT_SECONDS
     deadline = time.monotonic() + seconds
     with run_directory(lease) as directory:
-        target = fetch(scan, directory, stop, deadline)
+        target = fetch(scan, directory, Meter(lease, stop, deadline), stop, deadline)
         fitting = [s for s in scanners_for(target.kind) if s.fits(target)]
         chosen, left_out = choose(fitting, options.get("scanners"))
-        Scan.objects.report_progress(lease, "scan", 0, len(chosen))
-        outcomes = run_scanners(lease, chosen, target, directory, stop, deadline)
+        Scan.objects.report_scanning(lease, seconds=seconds)
+        outcomes = run_scanners(chosen, target, directory, stop, deadline)
         outcomes += left_out
     if stop.is_set():
         raise ScanStopped
@@ -110,21 +112,15 @@ def run_directory(lease: Lease) -> Iterator[Path]:
 
 
 def fetch(
-    scan: Scan, directory: Path, stop: threading.Event, deadline: float
+    scan: Scan,
+    directory: Path,
+    meter: Meter,
+    stop: threading.Event,
+    deadline: float,
 ) -> Target:
     """Make the source a local target; raise `WorkspaceError` or `ScanStopped`."""
-
-    def checkpoint() -> None:
-        if stop.is_set():
-            raise ScanStopped
-        if time.monotonic() > deadline:
-            raise WorkspaceError("fetching it took longer than the scan may")
-
     limits = ArchiveLimits(total_bytes=settings.MAX_UPLOAD_BYTES)
-    files = [
-        StoredFile(file.name, storage.path_of(file.upload.sha256))
-        for file in scan.files.select_related("upload").order_by("name")
-    ]
+    files = stored_files(scan)
     if TargetKind(scan.scan_type) is TargetKind.MCP:
         document, sources = mcp_targets.parted(
             files, scan.detail.options.get("document", "")
@@ -133,21 +129,43 @@ def fetch(
         if not scan.detail.options.get("introspect"):
             return target
         laid_out = sources and from_uploads(
-            sources, directory / "sources", limits=limits, checkpoint=checkpoint
+            sources, directory / "sources", limits=limits, checkpoint=meter
         )
         return mcp_targets.introspected(
             target, laid_out or None, directory, stop, deadline
         )
     if source := scan.detail.options.get("source"):
         if fetching.is_remote(source):
-            return fetching.fetch(
-                source, directory, limits=limits, checkpoint=checkpoint
-            )
+            return fetching.fetch(source, directory, limits=limits, checkpoint=meter)
         real = inside_roots(source, settings.SCAN_ROOTS)
-        return from_path(real, directory, limits=limits, checkpoint=checkpoint)
+        if real.is_file():
+            meter.expect(expected_bytes([StoredFile(real.name, real)]))
+        return from_path(real, directory, limits=limits, checkpoint=meter)
     if not files:
         raise WorkspaceError("the submitted bytes have been removed")
-    return from_uploads(files, directory, limits=limits, checkpoint=checkpoint)
+    meter.expect(expected_bytes(files))
+    return from_uploads(
+        files,
+        directory,
+        limits=limits,
+        checkpoint=meter,
+        may_link=chosen_rung().guards_files,
+    )
+
+
+def stored_files(scan: Scan) -> list[StoredFile]:
+    """Return what the client sent and is still there, in order of name."""
+    return [
+        StoredFile(each.name, storage.path_of(each.upload.sha256), each.upload.sha256)
+        for each in scan.files.select_related("upload").order_by("name")
+    ]
+
+
+def expected_bytes(files: Sequence[StoredFile]) -> int:
+    """Return how many bytes are to be read; 0 for an archive: nobody knows."""
+    if len(files) == 1 and is_archive_name(files[0].name):
+        return 0
+    return sum(file.path.stat().st_size for file in files if file.path.exists())
 
 
 def choose(
@@ -166,7 +184,6 @@ def choose(
 
 
 def run_scanners(
-    lease: Lease,
     scanners: Sequence[Scanner],
     target: Target,
     directory: Path,
@@ -176,7 +193,6 @@ def run_scanners(
     """Run all side by side. One that fails does not stop the others."""
     if not scanners:
         return []
-    outcomes: dict[str, Outcome] = {}
     # Each thread waits for its own child: PDEATHSIG fires when the thread that
     # started a process ends, so no thread may end before its child does.
     with ThreadPoolExecutor(max_workers=len(scanners)) as pool:
@@ -184,11 +200,7 @@ def run_scanners(
             pool.submit(run_scanner, scanner, target, directory, stop, deadline)
             for scanner in scanners
         ]
-        for done, future in enumerate(as_completed(waiting), start=1):
-            outcome = future.result()
-            outcomes[outcome.scanner] = outcome
-            Scan.objects.report_progress(lease, "scan", done, len(scanners))
-    return [outcomes[scanner.name] for scanner in scanners]
+        return [future.result() for future in waiting]
 
 
 def run_scanner(

@@ -26,6 +26,11 @@ class ChosenRung:
         weak = (None, Rung.RLIMITS) if self.is_required else (None,)
         return self.rung not in weak
 
+    @property
+    def guards_files(self) -> bool:
+        """Whether a tool cannot change what it is shown, nor reach anything else."""
+        return self.rung not in (None, Rung.RLIMITS)
+
     def require(self) -> Rung:
         """Return the rung; raise `ScannerError` where it is weaker than asked for."""
         if self.rung is None:
