@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import latency, sandbox
+from benchmarks import large_upload, latency, sandbox
 
 latency.main()
 sandbox.main()
+large_upload.main()

@@ -25,6 +25,8 @@ class Installation:
     url: str
     key: str
     start_seconds: float
+    data: Path
+    process_id: int
 
 
 def free_port() -> int:
@@ -55,7 +57,8 @@ def running() -> Iterator[Installation]:
         try:
             key = _greeting(process)
             seconds = time.monotonic() - started
-            yield Installation(f"http://127.0.0.1:{port}/api/v1", key, seconds)
+            url = f"http://127.0.0.1:{port}/api/v1"
+            yield Installation(url, key, seconds, Path(data), process.pid)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
