@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import latency, memory, reuse, sandbox, throughput
+from benchmarks import large_upload, latency, memory, reuse, sandbox, throughput
 
 latency.main()
 throughput.main()
 reuse.main()
 sandbox.main()
 memory.main()
+large_upload.main()

@@ -11,12 +11,12 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from scanners.placement import Checkpoint
 from scanners.zip_layout import hidden_part
 
 SUFFIXES = (
@@ -70,7 +70,7 @@ def unpack(
     name: str,
     root: Path,
     limits: Limits,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
     *,
     packed_bytes: int = 0,
 ) -> list[str]:
@@ -112,7 +112,7 @@ def printable(text: str) -> str:
 
 
 def _unzip(
-    source: BinaryIO, root: Path, budget: Budget, checkpoint: Callable[[], None]
+    source: BinaryIO, root: Path, budget: Budget, checkpoint: Checkpoint
 ) -> list[str]:
     names: list[str] = []
     with zipfile.ZipFile(source) as archive:
@@ -139,7 +139,7 @@ def _unzip(
 
 
 def _untar(
-    source: BinaryIO, root: Path, budget: Budget, checkpoint: Callable[[], None]
+    source: BinaryIO, root: Path, budget: Budget, checkpoint: Checkpoint
 ) -> list[str]:
     names: list[str] = []
     with tarfile.open(fileobj=source, mode="r:*") as archive:
@@ -165,7 +165,7 @@ def _untar(
 
 
 def _check_end(
-    archive: tarfile.TarFile, budget: Budget, checkpoint: Callable[[], None]
+    archive: tarfile.TarFile, budget: Budget, checkpoint: Checkpoint
 ) -> None:
     """Raise `UnsafeArchive` unless only the zero blocks of the end are left.
 
@@ -212,7 +212,7 @@ def _write(
     root: Path,
     relative: str,
     budget: Budget,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> None:
     final = root / relative
     try:
@@ -222,7 +222,7 @@ def _write(
         raise UnsafeArchive(f"two members are called {relative!r}") from None
     with target:
         while chunk := data.read(CHUNK):
-            checkpoint()
+            checkpoint(len(chunk))
             budget.spend(len(chunk))
             target.write(chunk)
     final.chmod(0o444)

@@ -16,15 +16,14 @@ from scanners import archives, buckets, hub
 from scanners.contract import Skipped, Target
 from scanners.egress import Allowance, Answer, Client
 from scanners.pinning import EgressError
+from scanners.placement import Checkpoint, safe_name
 from scanners.sandbox import Rung
 from scanners.urls import BadAddress, Rules, Url, read_url
 from scanners.workspace import (
-    Checkpoint,
     Incoming,
     WorkspaceError,
     from_stream,
     from_streams,
-    safe_name,
 )
 
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)

@@ -110,8 +110,10 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
 _NEW_NAMESPACE = 0x7E020000  # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET
 _PR_SET_DUMPABLE = 4  # would hide a process from the supervisor's count
-# Who gets a descriptor's signals, and which: a way to signal any process of the uid.
-_OWNER_COMMANDS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX
+# Who gets a descriptor's signals, and which: a way to signal any process of the uid
+# (F_SETOWN, F_SETSIG, F_SETOWN_EX). F_SETLEASE keeps everybody else from opening a file
+# of the tool's own uid; F_NOTIFY tells what happens in a directory.
+_DESCRIPTOR_COMMANDS = (8, 10, 15, 1024, 1026)
 # FIOSETOWN, SIOCSPGRP; TIOCSTI, TIOCLINUX type into a terminal; FS_IOC_SETFLAGS,
 # FS_IOC_FSSETXATTR change attributes of a file that was opened for reading.
 _CONTROL_REQUESTS = (0x8901, 0x8902, 0x5412, 0x541C, 0x40086602, 0x401C5820)
@@ -156,7 +158,7 @@ def _examined(own_pid: int, is_truncate_open: bool) -> dict[str, list[_Instructi
         "prctl": _refuse_values(0, (_PR_SET_DUMPABLE,)),
         "prlimit64": _only_value(0, 0),
         "sched_setaffinity": _only_value(0, 0),
-        "fcntl": _refuse_values(1, _OWNER_COMMANDS),
+        "fcntl": _refuse_values(1, _DESCRIPTOR_COMMANDS),
         "ioctl": _refuse_values(1, _CONTROL_REQUESTS),
         # A datagram socket, paired or not, can still be sent to any unix address.
         "socketpair": [

@@ -10,7 +10,7 @@ every submitted tar meets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import astuple
@@ -22,6 +22,7 @@ from scanners import archives, runner
 from scanners.archives import RATIO_FREE_BYTES, REFUSED_EXIT, UnsafeArchive
 from scanners.contract import Completed, Limits, ScannerError
 from scanners.install import own
+from scanners.placement import Checkpoint
 from scanners.runner import Reach
 from scanners.sandbox import Job, Rung
 from scanners.scratch import Scratch
@@ -41,7 +42,7 @@ def unpack(
     run_dir: Path,
     *,
     limits: archives.Limits,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
     rung: Rung | None,
 ) -> list[str]:
     """Unpack below `root` and return the relative names of the files.
@@ -63,7 +64,7 @@ def _as_tar(
     packed: int,
     run_dir: Path,
     limits: archives.Limits,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
     rung: Rung | None,
 ) -> BinaryIO:
     """Return an open tar of what `source` holds. Raises `UnsafeArchive`.

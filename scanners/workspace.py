@@ -1,8 +1,8 @@
 """Makes the target of a scan a local directory that nothing else can reach.
 
 Sources are stored uploads, paths below the scan roots and streams from elsewhere
-(`scanners/sources.py` opens those). Whatever is copied here is hashed on the way, so
-that the digest is that of the very bytes that are scanned.
+(`scanners/sources.py` opens those). Whatever is laid out here is hashed here, so that
+the digest is that of the very bytes that are scanned.
 Everything in a source is hostile: names, links, archive members.
 """
 
@@ -12,26 +12,20 @@ import hashlib
 import os
 import shutil
 import stat
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import rfc8785
 
-from scanners import archives, documents, unpacking
+from scanners import archives, documents, placement, unpacking
 from scanners.contract import Element, Skipped, Target, TargetKind
+from scanners.placement import Checkpoint, Readable, safe_name
 from scanners.sandbox import Rung
 
-CHUNK = 1 << 20
 MAX_FILES = 20_000
-MAX_NAME_BYTES = 255
-MAX_DEPTH = 32
-
-# Called between chunks; raises to end the work (cancelled, out of time).
-Checkpoint = Callable[[], None]
 
 
 class WorkspaceError(Exception):
@@ -40,16 +34,14 @@ class WorkspaceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """Bytes of ours on disk, and the relative name under which they were submitted."""
+    """Bytes of ours on disk, and the relative name under which they were submitted.
+
+    `digest` is the SHA-256 that they had on arrival, where that is known.
+    """
 
     name: str
     path: Path
-
-
-class Readable(Protocol):
-    """Gives its bytes piece by piece: `b""` is the end, a size only a wish."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +51,6 @@ class Incoming:
     name: str
     opened: Callable[[], AbstractContextManager[Readable]]
     digest: str = ""
-
-
-def safe_name(name: str) -> str:
-    """Return `name` as a relative POSIX path; raise `ValueError` if it is none."""
-    if not name or "\x00" in name or "\\" in name:
-        raise ValueError("a file name is a relative path with forward slashes")
-    path = PurePosixPath(name)
-    if path.is_absolute() or not path.parts or ".." in path.parts:
-        raise ValueError("a file name must stay inside the target")
-    if len(path.parts) > MAX_DEPTH:
-        raise ValueError(f"a file name has at most {MAX_DEPTH} levels")
-    for part in path.parts:
-        if len(part.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
-            raise ValueError(
-                f"a part of a file name has at most {MAX_NAME_BYTES} bytes"
-            )
-        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in part):
-            raise ValueError("a file name holds no control characters")
-    return str(path)
 
 
 def inside_roots(source: str, roots: Sequence[Path]) -> Path:
@@ -105,18 +78,20 @@ def from_uploads(
     limits: archives.Limits,
     checkpoint: Checkpoint,
     rung: Rung | None,
+    may_link: bool = False,
 ) -> Target:
     """Lay out uploaded files; a single archive is unpacked if it is safe to.
 
     `rung` is the sandbox for what is not unpacked here; without one it stays packed.
+    `may_link`: the stored files themselves may be shown to tools, which then must not
+    be able to change them. Else, and where that is not possible, they are copied.
     """
     root = _fresh_root(run_dir)
     if len(files) == 1 and archives.is_archive_name(files[0].name):
-        return _from_archive(files[0], root, limits, checkpoint, rung)
-    elements = []
-    for file in files:
-        with _opened(file.path) as source:
-            elements.append(_copy(source, root, safe_name(file.name), checkpoint))
+        return _from_archive(
+            files[0], root, limits, checkpoint, rung, may_link=may_link
+        )
+    elements = [_placed(file, root, checkpoint, may_link=may_link) for file in files]
     return _model_target(root, elements, is_single=len(files) == 1)
 
 
@@ -253,13 +228,9 @@ def _text(path: str) -> str:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return placement.plain(path)
     except OSError as error:
         raise WorkspaceError(f"{path.name} is gone or cannot be read") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise WorkspaceError(f"{path.name} is not a regular file")
-    return os.fdopen(descriptor, "rb")
 
 
 def _take(file: Incoming, root: Path, checkpoint: Checkpoint) -> Element:
@@ -270,23 +241,56 @@ def _take(file: Incoming, root: Path, checkpoint: Checkpoint) -> Element:
     return element
 
 
+def _placed(
+    file: StoredFile, root: Path, checkpoint: Checkpoint, *, may_link: bool
+) -> Element:
+    """Lay out one stored file, read to its end: the digest is that of these bytes."""
+    name = safe_name(file.name)
+    if not (may_link and _linked(file.path, root, name)):
+        with _opened(file.path) as source:
+            element = _copy(source, root, name, checkpoint)
+    else:
+        with _opened(root / name) as source:
+            digest, size = placement.digest(source, checkpoint)
+        element = Element(name, size, digest)
+    _check_unchanged(file, element.digest)
+    return element
+
+
+def read_stored(file: StoredFile) -> bytes:
+    """Return the bytes of a small stored file; raise `WorkspaceError` if it changed."""
+    with _opened(file.path) as source:
+        raw = source.read()
+    _check_unchanged(file, hashlib.sha256(raw).hexdigest())
+    return raw
+
+
+def _check_unchanged(file: StoredFile, digest: str) -> None:
+    if file.digest and file.digest != digest:
+        raise WorkspaceError(f"the stored bytes of {file.name} are not those submitted")
+
+
+def _linked(stored: Path, root: Path, name: str) -> bool:
+    with _placing(root / name, name):
+        return placement.link(stored, root / name)
+
+
 def _copy(source: Readable, root: Path, name: str, checkpoint: Checkpoint) -> Element:
-    final = root / name
-    digest, size = hashlib.sha256(), 0
+    with _placing(root / name, name):
+        digest, size = placement.copy(source, root / name, checkpoint)
+    return Element(name, size, digest)
+
+
+@contextmanager
+def _placing(final: Path, name: str) -> Iterator[None]:
+    """Make the folder of `final`; put what goes wrong in the block into words."""
     try:
         final.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with final.open("xb") as target:
-            while chunk := source.read(CHUNK):
-                checkpoint()
-                digest.update(chunk)
-                size += len(chunk)
-                target.write(chunk)
+        yield
     except (FileExistsError, NotADirectoryError) as error:
         raise WorkspaceError(f"two files are called {name}") from error
     except OSError as error:
         raise WorkspaceError(f"{name} could not be copied: {error.strerror}") from error
-    final.chmod(0o444)
-    return Element(name, size, digest.hexdigest())
 
 
 def _walk(top: Path) -> Iterator[tuple[str, int | str]]:
@@ -340,9 +344,19 @@ def _from_archive(
     limits: archives.Limits,
     checkpoint: Checkpoint,
     rung: Rung | None,
+    *,
+    may_link: bool = False,
 ) -> Target:
     """Unpack one archive; where that is not safe, leave it packed and say why."""
+
+    def uncounted(moved: int = 0, /) -> None:
+        # What counts are the bytes that are laid out: unpacking tells of those.
+        checkpoint()
+
     with _opened(file.path) as source:
+        if file.digest:
+            _check_unchanged(file, placement.digest(source, uncounted)[0])
+            source.seek(0)
         try:
             names = unpacking.unpack(
                 *(source, file.name, root, root.parent),
@@ -351,24 +365,23 @@ def _from_archive(
                 rung=rung,
             )
         except archives.UnsafeArchive as error:
-            shutil.rmtree(root)
-            root.mkdir(mode=0o755)
-            source.seek(0)
-            name = PurePosixPath(safe_name(file.name)).name
-            element = _copy(source, root, name, checkpoint)
-            gap = Skipped(name, f"the archive was not unpacked: {error}")
-            return _model_target(root, [element], is_single=True, gaps=[gap])
-    elements = [
-        Element(name, (root / name).stat().st_size, _digest_of(root / name, checkpoint))
-        for name in names
-    ]
+            reason = f"the archive was not unpacked: {error}"
+            return _packed(file, root, reason, checkpoint, may_link=may_link)
+    elements = []
+    for name in names:
+        with _opened(root / name) as member:
+            digest, size = placement.digest(member, uncounted)
+        elements.append(Element(name, size, digest))
     return _model_target(root, elements, is_single=False)
 
 
-def _digest_of(path: Path, checkpoint: Checkpoint) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            checkpoint()
-            digest.update(chunk)
-    return digest.hexdigest()
+def _packed(
+    file: StoredFile, root: Path, reason: str, checkpoint: Checkpoint, *, may_link: bool
+) -> Target:
+    shutil.rmtree(root)
+    root.mkdir(mode=0o755)
+    name = PurePosixPath(safe_name(file.name)).name
+    packed = replace(file, name=name)
+    element = _placed(packed, root, checkpoint, may_link=may_link)
+    gap = Skipped(name, reason)
+    return _model_target(root, [element], is_single=True, gaps=[gap])

@@ -86,5 +86,5 @@ def _bait(scanner: Scanner, directory: Path) -> Target:
         path.write_bytes(content)
         files.append(StoredFile(name, path))
     return from_uploads(
-        files, directory, limits=ArchiveLimits(), checkpoint=lambda: None, rung=None
+        files, directory, limits=ArchiveLimits(), checkpoint=lambda _=0: None, rung=None
     )

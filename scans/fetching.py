@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from scanners.archives import Limits
 from scanners.buckets import Account
 from scanners.contract import Target
 from scanners.hub import Hub
+from scanners.placement import Checkpoint
 from scanners.sandbox import Rung
 from scanners.sources import is_remote, masked
 from scanners.urls import BadAddress, Rules
@@ -48,15 +48,15 @@ def fetch(
     directory: Path,
     *,
     limits: Limits,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
     rung: Rung | None,
 ) -> Target:
     """Make the source local; raise `WorkspaceError` when it cannot be had."""
     if not settings.HAS_REMOTE_TARGETS:
         raise WorkspaceError(SWITCHED_OFF)
 
-    def watched() -> None:
-        checkpoint()
+    def watched(moved: int = 0, /) -> None:
+        checkpoint(moved)
         if shutil.disk_usage(directory).free < settings.MIN_FREE_BYTES:
             raise WorkspaceError("this server's disk is nearly full")
 

@@ -21,8 +21,9 @@ from apikeys import audit
 from apikeys.audit import Actor
 from scanners import documents
 from scanners.contract import TargetKind
+from scanners.placement import safe_name
 from scanners.registry import scanners_for
-from scanners.workspace import WorkspaceError, inside_roots, safe_name
+from scanners.workspace import WorkspaceError, inside_roots
 from scans import fetching, storage, tasks
 from scans.choices import Conflict, Gone, NotFound, Refused, ScanStatus
 from scans.models import (

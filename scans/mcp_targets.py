@@ -12,7 +12,7 @@ from django.conf import settings
 from scanners import introspect
 from scanners.contract import ScannerError, Skipped, Target
 from scanners.install import installed
-from scanners.workspace import StoredFile, WorkspaceError
+from scanners.workspace import StoredFile, WorkspaceError, read_stored
 from scans.sandboxing import chosen_rung
 
 NOT_ALLOWED = "it was not started: the operator does not allow it"
@@ -22,16 +22,12 @@ def parted(files: Sequence[StoredFile], named: str) -> tuple[bytes, list[StoredF
     """Return the document's bytes, and the files submitted beside it.
 
     `named` is "" where there is only one file. Raises `WorkspaceError` where the
-    document is gone.
+    document is gone, or is not what was submitted.
     """
     document = next((file for file in files if named in ("", file.name)), None)
     if document is None:
         raise WorkspaceError("the submitted document has been removed")
-    try:
-        raw = document.path.read_bytes()
-    except OSError as error:
-        raise WorkspaceError("the submitted document is gone") from error
-    return raw, [file for file in files if file is not document]
+    return read_stored(document), [file for file in files if file is not document]
 
 
 def introspected(

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from django.conf import settings
 
 from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
+from scanners.archives import is_archive_name
 from scanners.contract import (
     Scanner,
     ScannerError,
@@ -29,6 +30,7 @@ from scanners.contract import (
 )
 from scanners.install import installed
 from scanners.registry import scanners_for
+from scanners.sandbox import Rung
 from scanners.workspace import (
     StoredFile,
     WorkspaceError,
@@ -42,6 +44,7 @@ from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
 from scans.models import Lease, Scan
+from scans.progress import Meter
 from scans.sandboxing import chosen_rung
 
 logger = logging.getLogger(__name__)
@@ -78,10 +81,10 @@ def examine(lease: Lease, stop: threading.Event) -> None:
     deadline = time.monotonic() + seconds
     rules = rulesets.of_this_process()
     with run_directory(lease) as directory:
-        target = fetch(scan, directory, stop, deadline)
+        target = fetch(scan, directory, Meter(lease, stop, deadline), stop, deadline)
         fitting = [s for s in scanners_for(target.kind) if s.fits(target)]
         chosen, left_out = choose(fitting, options.get("scanners"))
-        Scan.objects.report_progress(lease, "scan", 0, len(chosen))
+        Scan.objects.report_scanning(lease, seconds=seconds)
         turns = reuse.prepare(
             lease,
             chosen,
@@ -91,7 +94,7 @@ def examine(lease: Lease, stop: threading.Event) -> None:
             deadline=deadline,
         )
         to_run = [scanner for scanner in chosen if scanner.name not in turns.known]
-        outcomes = run_scanners(lease, to_run, target, directory, stop, deadline)
+        outcomes = run_scanners(to_run, target, directory, stop, deadline)
         outcomes = reuse.keyed(outcomes, turns, to_run, target)
         outcomes += turns.known.values()
         outcomes.sort(key=lambda outcome: outcome.scanner)
@@ -126,23 +129,17 @@ def run_directory(lease: Lease) -> Iterator[Path]:
 
 
 def fetch(
-    scan: Scan, directory: Path, stop: threading.Event, deadline: float
+    scan: Scan,
+    directory: Path,
+    meter: Meter,
+    stop: threading.Event,
+    deadline: float,
 ) -> Target:
     """Make the source a local target; raise `WorkspaceError` or `ScanStopped`."""
-
-    def checkpoint() -> None:
-        if stop.is_set():
-            raise ScanStopped
-        if time.monotonic() > deadline:
-            raise WorkspaceError("fetching it took longer than the scan may")
-
     limits = ArchiveLimits(total_bytes=settings.MAX_UPLOAD_BYTES)
-    rung = chosen_rung().usable
-    files = [
-        StoredFile(file.name, storage.path_of(file.upload.sha256))
-        for file in scan.files.select_related("upload").order_by("name")
-    ]
-    lay_out = partial(from_uploads, limits=limits, checkpoint=checkpoint, rung=rung)
+    rung = chosen_rung()
+    lay_out = partial(from_uploads, limits=limits, checkpoint=meter, rung=rung.usable)
+    files = stored_files(scan)
     if TargetKind(scan.scan_type) is TargetKind.MCP:
         document, sources = mcp_targets.parted(
             files, scan.detail.options.get("document", "")
@@ -153,17 +150,44 @@ def fetch(
         laid_out = lay_out(sources, directory / "sources") if sources else None
         return mcp_targets.introspected(target, laid_out, directory, stop, deadline)
     if source := scan.detail.options.get("source"):
-        if fetching.is_remote(source):
-            return fetching.fetch(
-                source, directory, limits=limits, checkpoint=checkpoint, rung=rung
-            )
-        real = inside_roots(source, settings.SCAN_ROOTS)
-        return from_path(
-            real, directory, limits=limits, checkpoint=checkpoint, rung=rung
-        )
+        return fetch_source(source, directory, meter, limits, rung.usable)
     if not files:
         raise WorkspaceError("the submitted bytes have been removed")
-    return lay_out(files, directory)
+    meter.expect(expected_bytes(files))
+    return lay_out(files, directory, may_link=rung.guards_files)
+
+
+def fetch_source(
+    source: str,
+    directory: Path,
+    meter: Meter,
+    limits: ArchiveLimits,
+    rung: Rung | None,
+) -> Target:
+    """Copy a target from where it is: another host, or below a scan root."""
+    if fetching.is_remote(source):
+        return fetching.fetch(
+            source, directory, limits=limits, checkpoint=meter, rung=rung
+        )
+    real = inside_roots(source, settings.SCAN_ROOTS)
+    if real.is_file():
+        meter.expect(expected_bytes([StoredFile(real.name, real)]))
+    return from_path(real, directory, limits=limits, checkpoint=meter, rung=rung)
+
+
+def stored_files(scan: Scan) -> list[StoredFile]:
+    """Return what the client sent and is still there, in order of name."""
+    return [
+        StoredFile(each.name, storage.path_of(each.upload.sha256), each.upload.sha256)
+        for each in scan.files.select_related("upload").order_by("name")
+    ]
+
+
+def expected_bytes(files: Sequence[StoredFile]) -> int:
+    """Return how many bytes are to be read; 0 for an archive: nobody knows."""
+    if len(files) == 1 and is_archive_name(files[0].name):
+        return 0
+    return sum(file.path.stat().st_size for file in files if file.path.exists())
 
 
 def choose(
@@ -182,7 +206,6 @@ def choose(
 
 
 def run_scanners(
-    lease: Lease,
     scanners: Sequence[Scanner],
     target: Target,
     directory: Path,
@@ -192,7 +215,6 @@ def run_scanners(
     """Run all side by side. One that fails does not stop the others."""
     if not scanners:
         return []
-    outcomes: dict[str, Outcome] = {}
     # Each thread waits for its own child: PDEATHSIG fires when the thread that
     # started a process ends, so no thread may end before its child does.
     with ThreadPoolExecutor(max_workers=len(scanners)) as pool:
@@ -200,11 +222,7 @@ def run_scanners(
             pool.submit(run_scanner, scanner, target, directory, stop, deadline)
             for scanner in scanners
         ]
-        for done, future in enumerate(as_completed(waiting), start=1):
-            outcome = future.result()
-            outcomes[outcome.scanner] = outcome
-            Scan.objects.report_progress(lease, "scan", done, len(scanners))
-    return [outcomes[scanner.name] for scanner in scanners]
+        return [future.result() for future in waiting]
 
 
 def run_scanner(

@@ -31,6 +31,11 @@ class ChosenRung:
         """The rung that `require` returns, None where it raises."""
         return self.rung if self.is_enough else None
 
+    @property
+    def guards_files(self) -> bool:
+        """Whether a tool cannot change what it is shown, nor reach anything else."""
+        return self.rung not in (None, Rung.RLIMITS)
+
     def require(self) -> Rung:
         """Return the rung; raise `ScannerError` where it is weaker than asked for."""
         if self.rung is None:

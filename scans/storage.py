@@ -1,7 +1,8 @@
 """Submitted bytes on disk: streamed in, stored once by their SHA-256.
 
 Layout below `UPLOAD_DIR`: `incoming/` holds what is still arriving, `ab/abcdef...` what
-arrived. Everything is readable by its owner alone.
+arrived. Files and directories are closed to all but their owner. A file that is scanned
+loses its write permission: the tools see the stored file itself under another name.
 """
 
 from __future__ import annotations

@@ -23,6 +23,11 @@ class PolicyNameSerializer(serializers.Serializer[Any]):
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
+    """Bytes laid out and hashed (`fetch`), then seconds against the limit (`scan`).
+
+    `total` is 0 where nobody knows it; a finished scan has done it all.
+    """
+
     stage = serializers.CharField()
     done = serializers.IntegerField()
     total = serializers.IntegerField()

@@ -14,7 +14,8 @@ SUBMIT = (
     "or an MCP document. As a form: one or more files, streamed to disk."
 )
 EVENTS = (
-    "`event: progress` with the scan whenever it changed, then `event: finished` with "
+    "`event: progress` with the scan whenever it changed, while scanners run each "
+    "second (`progress` is then the time against the limit), `event: finished` with "
     "the scan and its runs, or `event: deleted`. Lines beginning with a colon keep the "
     "connection alive. 503 when too many clients listen: ask for the scan instead."
 )

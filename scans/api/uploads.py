@@ -24,6 +24,8 @@ from scans.storage import Received, Receiver, TooLarge
 
 # Boundaries, headers and text fields around the files.
 FRAME_BYTES = 64 << 20
+# A boundary has at most 70 characters (RFC 2046, 5.1.1); white space may follow.
+TAIL_BYTES = 4096
 FILE_FIELDS = frozenset({"file", "config"})
 REPLACEMENT = "\ufffd"
 
@@ -46,7 +48,7 @@ class Part:
 class ReceivingHandler(FileUploadHandler):
     """Writes each file to `storage.Receiver`; the limit is for all files together."""
 
-    chunk_size = 1 << 20
+    chunk_size = 1 << 18  # larger ones leave the processor's cache before their hash
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -103,7 +105,8 @@ class _WholeStream:
         if not data:
             raise UnreadablePostError("the client went away")
         self._left -= len(data)
-        self._tail = (self._tail + data)[-4096:]
+        # Only the ends are joined: a copy of each chunk costs as much as its hash.
+        self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
         return data
 
     def ended_with(self, boundary: bytes) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from scans.management.orders import Order
 
 # A scan or finding in the shape of the REST API.
 Document = dict[str, Any]
+# Told the number of bytes whenever some more of an order's have left.
+Moved = Callable[[int], None]
 
 FINISHED = frozenset({"completed", "failed", "cancelled"})
 
@@ -27,7 +30,7 @@ class Rejected(Exception):
 class Door(Protocol):
     """Each method raises `Unreachable` or `Rejected`."""
 
-    def submit(self, order: Order) -> Document:
+    def submit(self, order: Order, moved: Moved) -> Document:
         """Ask for a scan; return it, queued."""
 
     def scan(self, scan_id: str) -> Document:

@@ -1,24 +1,51 @@
-"""Shows how scans get on until they are finished."""
+"""Shows how files are sent, and how their scans get on until they are finished."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from scans.management.doors import FINISHED, Document, Door
+from scans.management.doors import FINISHED, Document, Door, Moved
+from scans.management.orders import Order
 from scans.management.reporting import plain
 
 # A fast scan ends in seconds; one that takes minutes is asked less often.
 FIRST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 2.0
 TICK_SECONDS = 0.1
-# Weights of a scan that runs, for the bar: fetched, then scanner by scanner.
-FETCHED = 0.1
+_STAGES = {"fetch": "fetching", "scan": "scanning"}
+
+
+@contextmanager
+def sending(order: Order, console: Console) -> Iterator[Moved]:
+    """Show on a terminal how much of the order's bytes has gone, in the block."""
+    total = sum(part.path.stat().st_size for part in order.parts)
+    bar = _bar(console, is_transient=True)
+    done, drawn = 0, time.monotonic()
+
+    def moved(count: int) -> None:
+        nonlocal done, drawn
+        done += count
+        if time.monotonic() - drawn < TICK_SECONDS:
+            return
+        drawn = time.monotonic()
+        stage = f"sending, {_part(done, total)}"
+        bar.update(task, completed=done, stage=stage)
+        bar.refresh()
+
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with bar:
+        task = bar.add_task(plain(order.target), total=total, stage="sending")
+        yield moved
 
 
 def follow(
@@ -63,26 +90,49 @@ def _is_finished(scan: Document) -> bool:
 
 
 def stage_of(scan: Document) -> str:
-    """Say where a scan is, in a few words."""
+    """Say in a word or two where a scan is."""
     status = str(scan["scan_status"])
     progress = scan.get("progress") or {}
     if status != "running":
         return str(scan.get("verdict") or status)
-    if progress.get("stage") == "scan" and progress.get("total"):
-        return f"scanning, {progress['done']} of {progress['total']} scanners done"
-    return "fetching" if progress.get("stage") == "fetch" else "running"
+    return _STAGES.get(str(progress.get("stage")), "running")
 
 
-def _share(scan: Document) -> float:
+def share_of(scan: Document) -> tuple[str, float]:
+    """Return where a scan is with its figures, and how much of that stage is done.
+
+    While scanners run that is the time, of all that they may take: most end long
+    before. Only a finished scan has done it all.
+    """
+    stage = stage_of(scan)
     progress = scan.get("progress") or {}
-    if _is_finished(scan):
-        return 1.0
-    if scan["scan_status"] == "queued":
-        return 0.0
-    if progress.get("stage") == "scan" and progress.get("total"):
-        done = float(progress["done"]) / float(progress["total"])
-        return FETCHED + (0.95 - FETCHED) * done
-    return FETCHED / 2
+    done, total = progress.get("done", 0), progress.get("total", 0)
+    if stage == "scanning" and total:
+        stage = f"{stage}, {done} s of at most {total} s"
+    elif stage == "fetching" and done:
+        stage = f"{stage}, {_part(done, total)}"
+    elif scan["scan_status"] == "running":
+        return stage, 0.0
+    else:
+        return stage, float(_is_finished(scan))
+    return stage, min(done / total, 0.99) if total else 0.0
+
+
+def _part(done: int, total: int) -> str:
+    return f"{decimal(done)} of {decimal(total)}" if total else decimal(done)
+
+
+def _bar(console: Console, *, is_transient: bool = False) -> Progress:
+    return Progress(
+        TextColumn("  {task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[stage]}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        # No thread of its own: who watches processes must not fork beside one.
+        auto_refresh=False,
+        transient=is_transient,
+    )
 
 
 def _board(console: Console) -> _Bars | _Lines:
@@ -120,15 +170,7 @@ class _Bars:
     """For people: a bar a scan."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("  {task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[stage]}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            # No thread of its own: who watches processes must not fork beside one.
-            auto_refresh=False,
-        )
+        self._progress = _bar(console)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -145,11 +187,10 @@ class _Bars:
 
     def show(self, scan: Document) -> None:
         scan_id = scan["scan_id"]
+        stage, share = share_of(scan)
         if scan_id not in self._tasks:
             self._tasks[scan_id] = self._progress.add_task(
-                plain(scan["target"]), total=1.0, stage=stage_of(scan)
+                plain(scan["target"]), total=1.0, stage=stage
             )
-        self._progress.update(
-            self._tasks[scan_id], completed=_share(scan), stage=stage_of(scan)
-        )
+        self._progress.update(self._tasks[scan_id], completed=share, stage=stage)
         self._progress.refresh()

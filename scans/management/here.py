@@ -16,7 +16,7 @@ from scans import intake, pipeline, storage
 from scans.choices import Conflict, NotFound, Refused, ScanStatus
 from scans.exports.shapes import FINDING_COLUMNS, finding_shape, read_scan_detail
 from scans.intake import Submission
-from scans.management.doors import Document, Rejected
+from scans.management.doors import Document, Moved, Rejected
 from scans.management.orders import Order, Part
 from scans.management.remote import COMMAND_LINE_FIELDS
 from scans.models import Finding, Scan, Worker, worker_name
@@ -32,12 +32,12 @@ class Here:
         self._asked_for: list[str] = []
         self._running: threading.Thread | None = None
 
-    def submit(self, order: Order) -> Document:
+    def submit(self, order: Order, moved: Moved) -> Document:
         options = order.options
         received: list[Received] = []
         try:
             for part in order.parts:
-                received.append(_receive(part))
+                received.append(_receive(part, moved))
             scan = intake.submit(
                 Submission(
                     scan_type=order.kind,
@@ -101,12 +101,13 @@ def _run(scan_id: uuid.UUID) -> None:
         connections.close_all()
 
 
-def _receive(part: Part) -> Received:
+def _receive(part: Part, moved: Moved) -> Received:
     receiver = storage.Receiver(part.name, limit=settings.MAX_UPLOAD_BYTES)
     try:
         with part.path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 receiver.write(chunk)
+                moved(len(chunk))
     except OSError as error:
         receiver.discard()
         raise Rejected(f"{part.path}: cannot be read: {error.strerror}") from error

@@ -6,11 +6,13 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from scans.management.doors import Document, Rejected, Unreachable
+from scans.management.doors import Document, Moved, Rejected, Unreachable
 from scans.management.orders import Order
 
 CONNECT_SECONDS = 5.0
@@ -41,7 +43,7 @@ class Remote:
     def close(self) -> None:
         self._client.close()
 
-    def submit(self, order: Order) -> Document:
+    def submit(self, order: Order, moved: Moved) -> Document:
         options = order.options
         fields = {"scan_type": order.kind.value, "target": order.target}
         if options.policy is not None:
@@ -52,7 +54,7 @@ class Remote:
             fields["labels"] = json.dumps(dict(options.labels))
         with ExitStack() as stack:
             files = [
-                ("file", (part.name, stack.enter_context(part.path.open("rb"))))
+                ("file", (part.name, stack.enter_context(_Watched(part.path, moved))))
                 for part in order.parts
             ]
             # Uploading may take as long as it takes; only silence is bounded.
@@ -112,6 +114,19 @@ class Remote:
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(f"{self.url} does not answer: {reason}") from error
+
+
+class _Watched(FileIO):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, path: Path, moved: Moved) -> None:
+        super().__init__(path)
+        self._moved = moved
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        self._moved(len(data))
+        return data
 
 
 class _Busy(Rejected):

@@ -24,6 +24,8 @@ QUEUED_AGAIN: dict[str, Any] = {
     "lease_owner": "",
     "lease_expires_at": None,
     "progress_stage": "queued",
+    "progress_done": 0,
+    "progress_total": 0,
 }
 
 
@@ -90,9 +92,14 @@ class ScanQuerySet(models.QuerySet["Scan"]):
     def renew(self, lease: Lease, *, seconds: float) -> bool:
         return self.held(lease).update(lease_expires_at=_in(seconds)) == 1
 
-    def report_progress(self, lease: Lease, stage: str, done: int, total: int) -> None:
+    def report_fetched(self, lease: Lease, done: int, total: int) -> None:
+        """Note the bytes laid out and hashed; `total` is 0 where it is not known."""
+        self.held(lease).update(progress_done=done, progress_total=total)
+
+    def report_scanning(self, lease: Lease, *, seconds: int) -> None:
+        """Note that scanners run, and the limit: who reads it knows the time."""
         self.held(lease).update(
-            progress_stage=stage, progress_done=done, progress_total=total
+            progress_stage="scan", progress_done=0, progress_total=seconds
         )
 
     def finish(self, lease: Lease, status: ScanStatus, **fields: Any) -> bool:
@@ -104,6 +111,7 @@ class ScanQuerySet(models.QuerySet["Scan"]):
                 lease_owner="",
                 lease_expires_at=None,
                 progress_stage="finished",
+                progress_done=F("progress_total"),
                 **fields,
             )
             == 1
@@ -208,6 +216,7 @@ class Scan(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(default=timezone.now)
     progress_stage = models.CharField(max_length=20, default="queued")
+    # Bytes while it is fetched. While scanners run the total is the limit in seconds.
     progress_done = models.PositiveBigIntegerField(default=0)
     progress_total = models.PositiveBigIntegerField(default=0)
 

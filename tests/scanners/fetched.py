@@ -27,7 +27,7 @@ def remote_by(ca: trustme.CA, tmp_path: Path) -> Remote:
     return Remote(rules=Rules(allowed=allowed, is_http_allowed=True, ca_file=str(path)))
 
 
-def go_on() -> None:
+def go_on(moved: int = 0) -> None:
     return None
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,10 +16,11 @@ import rfc8785
 from scanners import workspace
 from scanners.archives import Limits
 from scanners.contract import ScanStopped
-from scanners.workspace import StoredFile, WorkspaceError, safe_name
+from scanners.placement import safe_name
+from scanners.workspace import StoredFile, WorkspaceError
 
 
-def go_on() -> None:
+def go_on(moved: int = 0) -> None:
     return None
 
 
@@ -227,7 +230,7 @@ def test_an_empty_file_is_a_gap(tmp_path):
 
 
 def test_a_checkpoint_ends_the_work(tmp_path):
-    def stop() -> None:
+    def stop(moved: int = 0) -> None:
         raise ScanStopped
 
     with pytest.raises(ScanStopped):
@@ -287,3 +290,108 @@ class TestPaths:
             workspace.inside_roots(
                 str(tmp_path / "models-secret"), [tmp_path / "models"]
             )
+
+
+@pytest.mark.parametrize("may_link", [True, False])
+@pytest.mark.parametrize("name", ["m.pkl", "m.zip", "m.tar"])
+def test_bytes_that_changed_in_the_store_are_not_scanned(tmp_path, name, may_link):
+    file = stored(tmp_path, name, zipped({"a": b"bytes"}))
+    digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
+    # as good an archive as the other
+    file.path.write_bytes(zipped({"a": b"bytEs"}))
+    with pytest.raises(WorkspaceError, match="not those submitted"):
+        workspace.from_uploads(
+            [StoredFile(name, file.path, digest)],
+            tmp_path / "run",
+            limits=Limits(),
+            checkpoint=go_on,
+            may_link=may_link,
+        )
+
+
+def test_a_document_that_changed_in_the_store_is_not_read(tmp_path):
+    file = stored(tmp_path, "mcp.json", b"{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    known = StoredFile("mcp.json", file.path, digest)
+    assert workspace.read_stored(known) == b"{}"
+    file.path.write_bytes(b"[]")
+    with pytest.raises(WorkspaceError, match="not those submitted"):
+        workspace.read_stored(known)
+
+
+class TestLinks:
+    """A stored file under a second name, where tools cannot change what they see."""
+
+    def placed(self, tmp_path: Path, *files: StoredFile):
+        return workspace.from_uploads(
+            files,
+            tmp_path / "run",
+            limits=Limits(),
+            checkpoint=go_on,
+            may_link=True,
+        )
+
+    def test_it_takes_no_disk(self, tmp_path):
+        file = stored(tmp_path, "b/m.pkl", b"bytes")
+        target = self.placed(tmp_path, file)
+        assert (target.root / "b/m.pkl").samefile(file.path)
+        assert target.digest == hashlib.sha256(b"bytes").hexdigest()
+
+    def test_nobody_may_write_to_it_any_more_its_owner_included(self, tmp_path):
+        file = stored(tmp_path, "m.pkl", b"bytes")
+        self.placed(tmp_path, file)
+        assert file.path.stat().st_mode & 0o777 == (0o400 if os.geteuid() else 0o444)
+
+    def test_without_leave_it_is_a_copy(self, tmp_path):
+        file = stored(tmp_path, "m.pkl", b"bytes")
+        target = laid_out(tmp_path, file)
+        assert not (target.root / "m.pkl").samefile(file.path)
+
+    @pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+    def test_where_it_cannot_be_it_is_a_copy(self, tmp_path, monkeypatch, code):
+        def refuse(*args, **kwargs):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "link", refuse)
+        file = stored(tmp_path, "m.pkl", b"bytes")
+        target = self.placed(tmp_path, file)
+        assert not (target.root / "m.pkl").samefile(file.path)
+        assert target.digest == hashlib.sha256(b"bytes").hexdigest()
+
+    def test_a_file_of_somebody_else_is_copied(self, tmp_path, monkeypatch):
+        def refuse(*args):
+            raise PermissionError(errno.EPERM, "not the owner")
+
+        monkeypatch.setattr(os, "fchmod", refuse)
+        file = stored(tmp_path, "m.pkl", b"bytes")
+        target = self.placed(tmp_path, file)
+        assert not (target.root / "m.pkl").samefile(file.path)
+
+    def test_it_outlives_the_stored_name_and_not_the_other_way_round(self, tmp_path):
+        first, second = (stored(tmp_path, name, b"bytes") for name in "ab")
+        target = self.placed(tmp_path, first, second)
+        first.path.unlink()
+        assert (target.root / "a").read_bytes() == b"bytes"
+        shutil.rmtree(tmp_path / "run")
+        assert second.path.read_bytes() == b"bytes"
+
+    def test_a_link_in_the_store_is_not_followed(self, tmp_path):
+        (tmp_path / "other").write_bytes(b"secret")
+        (tmp_path / "stored").symlink_to(tmp_path / "other")
+        with pytest.raises(WorkspaceError):
+            self.placed(tmp_path, StoredFile("m", tmp_path / "stored"))
+
+    def test_two_files_of_one_name_are_refused(self, tmp_path):
+        file = stored(tmp_path, "m", b"x")
+        with pytest.raises(WorkspaceError, match="two files"):
+            self.placed(tmp_path, file, file)
+
+    def test_each_byte_is_counted_once(self, tmp_path):
+        moved = []
+        workspace.from_uploads(
+            [stored(tmp_path, "m.zip", zipped({"a": b"12345", "b": b"678"}))],
+            tmp_path / "run",
+            limits=Limits(),
+            checkpoint=lambda count=0: moved.append(count),
+        )
+        assert sum(moved) == 8

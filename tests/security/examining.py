@@ -57,7 +57,7 @@ def gather(directory: Path, groups: Mapping[str, Files], *, as_folder: bool) -> 
             stored,
             directory / f"fetched{number}",
             limits=ArchiveLimits(),
-            checkpoint=lambda: None,
+            checkpoint=lambda _=0: None,
             rung=probe(),
         )
         shutil.rmtree(directory / f"stored{number}")

@@ -18,7 +18,7 @@ from rich.console import Console
 from apikeys.management.command import SentraCommand, UsageError, whole_number
 from scanners.contract import TargetKind
 from scans.management.doors import Document, Door, Rejected, Unreachable
-from scans.management.following import follow
+from scans.management.following import follow, sending
 from scans.management.here import Here
 from scans.management.orders import NotScannable, Options, Order, order_for
 from scans.management.quiet import hush_logs
@@ -104,7 +104,8 @@ class Command(SentraCommand):
         try:
             for order in orders:
                 try:
-                    scans.append(door.submit(order))
+                    with sending(order, console) as moved:
+                        scans.append(door.submit(order, moved))
                 except Rejected as error:
                     if error.is_usage and not scans:
                         raise UsageError(str(error)) from error

@@ -149,7 +149,8 @@ def try_samples(server: Remote) -> None:
     console.print("\nTwo sample scans: a harmless model and a malicious one.")
     with TemporaryDirectory(prefix="sentrascan-samples-") as folder:
         paths = write_samples(Path(folder))
-        scans = [server.submit(order_for(path, Options())) for path in paths]
+        orders = [order_for(path, Options()) for path in paths]
+        scans = [server.submit(order, lambda _: None) for order in orders]
         try:
             ended = follow(server, scans, console)
         except KeyboardInterrupt:
