@@ -4,6 +4,9 @@ The worker never talks to a server: a small client of ours (`mcp_client.py`) doe
 the same sandbox as the server, and the worker reads one JSON text of bounded size. What
 the servers did meanwhile is kept in `Target.observed`, which `sentrascan-mcp` reports.
 
+Servers have no network, or, where `Sandbox.network` says so, a proxy of ours for each
+(`proxy.py`), which checks and notes whom they contact.
+
 What cannot be seen: attempts that the sandbox refuses (network, files outside) leave no
 trace; an echo of a canary that is encrypted or cut up; what a server would do when one
 of its tools is called, or after it has noticed where it is.
@@ -22,7 +25,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from scanners import documents, observations, runner, strict_json
+from scanners import documents, landlock, observations, runner, strict_json
 from scanners.contract import (
     Limits,
     Observed,
@@ -33,9 +36,11 @@ from scanners.contract import (
     Target,
 )
 from scanners.launches import NODE, Canaries, Launch, NotStartable, launch
+from scanners.proxy import Proxy
 from scanners.redaction import in_base64, mask, secrets_of
 from scanners.runner import Reach, Tool
 from scanners.sandbox import Rung
+from scanners.urls import Rules
 
 CLIENT = Path(__file__).with_name("mcp_client.py")
 CLIENT_TOOL = "mcp-checkpoint"  # whose environment has the official client library
@@ -56,12 +61,16 @@ EMPTY = "it was started and lists nothing, which nobody can examine"
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Where servers are started: all that `runner.execute` wants to know."""
+    """Where servers are started: all that `runner.execute` wants to know.
+
+    `network` says whom they may contact, None that they have no network.
+    """
 
     tool: Tool
     rung: Rung
     run_dir: Path
     stop: Event
+    network: Rules | None = None
 
 
 @dataclass(slots=True)
@@ -105,7 +114,7 @@ def introspect(
         except NotStartable as error:
             answer.gap = f"it was not started: {error}"
         answers[name] = answer
-    return _with(target, document, answers, sources)
+    return _with(target, document, answers, sources, sandbox)
 
 
 def half_way(deadline: float) -> float:
@@ -126,10 +135,26 @@ def _asked(
     if sandbox.rung is Rung.RLIMITS:  # on which every file is within a server's reach
         raise NotStartable("this host cannot isolate it")
     path = f"servers/{name}"
+    if sandbox.network is None:
+        return _heard(path, start, sources, canaries, sandbox, seconds)
+    with _proxy(sandbox, sandbox.network, canaries) as proxy:
+        answer = _heard(path, start, sources, canaries, sandbox, seconds, proxy)
+    answer.observed += _seen_of(path, proxy, canaries)
+    return answer
+
+
+def _heard(
+    path: str,
+    start: Launch,
+    sources: Target | None,
+    canaries: Canaries,
+    sandbox: Sandbox,
+    seconds: float,
+    proxy: Proxy | None = None,
+) -> Answer:
     try:
-        raw = _said(
-            _request(start, sources, sandbox, seconds), sources, sandbox, seconds
-        )
+        request = _request(start, sources, sandbox, seconds, proxy)
+        raw = _said(request, sources, sandbox, seconds, proxy)
         said = strict_json.parse(raw)
         strict_json.check(said)  # its depth above all: what follows is recursive
         answer = _answer(path, said, canaries)
@@ -143,8 +168,42 @@ def _asked(
         return Answer(gap=f"it gave no readable answer: {error}")
 
 
+def _proxy(sandbox: Sandbox, network: Rules, canaries: Canaries) -> Proxy:
+    """Return a proxy for one run; raise `NotStartable` where it could be passed by."""
+    is_inside = sandbox.rung is Rung.BUBBLEWRAP
+    if not is_inside and landlock.abi() < landlock.HAS_TCP:
+        raise NotStartable(
+            "it is to have a network, and this host cannot hold it to a proxy: that "
+            "takes bubblewrap, or Landlock of Linux 6.7"
+        )
+    token = canaries.new("HTTP_PROXY")
+    marks = {
+        form.encode(): name
+        for canary, name in canaries.names.items()
+        for form in _forms(canary)
+    }
+    return Proxy(network, token=token, marks=marks, is_outside=is_inside)
+
+
+def _seen_of(path: str, proxy: Proxy, canaries: Canaries) -> Iterator[Observed]:
+    traffic = proxy.traffic
+    places = {
+        observations.CONTACTED: traffic.contacted,
+        observations.INNER: traffic.inner,
+        observations.REFUSED: traffic.refused,
+    }
+    # a canary in a host's name would be another one in every scan
+    named, _ = _without_canaries(places, canaries)
+    sent = sorted(traffic.marks)
+    return observations.of_traffic(path, named, sent, traffic.excess)
+
+
 def _said(
-    request: bytes, sources: Target | None, sandbox: Sandbox, seconds: float
+    request: bytes,
+    sources: Target | None,
+    sandbox: Sandbox,
+    seconds: float,
+    proxy: Proxy | None,
 ) -> bytes:
     """Run the client, which starts the server, and return what it wrote."""
     completed = runner.execute(
@@ -158,6 +217,8 @@ def _said(
             readable=(*sandbox.tool.readable, CLIENT),
             target=sources.root if sources else None,
             python=sandbox.tool.python,
+            proxy_port=proxy.port if proxy else 0,
+            door=proxy.door if proxy else 0,
         ),
         files={"request.json": request},
         outputs=(),
@@ -169,7 +230,11 @@ def _said(
 
 
 def _request(
-    start: Launch, sources: Target | None, sandbox: Sandbox, seconds: float
+    start: Launch,
+    sources: Target | None,
+    sandbox: Sandbox,
+    seconds: float,
+    proxy: Proxy | None,
 ) -> bytes:
     program = str(sandbox.tool.python)
     if start.program == "node":
@@ -180,7 +245,7 @@ def _request(
     own = max(seconds - 5, seconds / 2)
     request = {
         "command": [program, *start.arguments],
-        "environment": dict(start.environment),
+        "environment": {**start.environment, **(proxy.environment if proxy else {})},
         "folder": str(sources.root / start.folder) if sources else "",
         "seconds": own,
         "answer_seconds": min(ANSWER_SECONDS, own),
@@ -270,6 +335,7 @@ def _with(
     document: dict[str, Any],
     answers: Mapping[str, Answer],
     sources: Target | None,
+    sandbox: Sandbox,
 ) -> Target:
     origins: dict[str, list[str]] = {kind: [] for kind in documents.LISTS}
     texts = [answer.instructions for answer in answers.values() if answer.instructions]
@@ -288,6 +354,8 @@ def _with(
         return replace(target, gaps=gaps, observed=observed)
     document["origins"] = origins
     bound = {**document, "sources": sources.digest if sources else ""}
+    if sandbox.network is not None:
+        bound["network"] = True
     return replace(
         target,
         elements=documents.elements_of(document),

@@ -31,10 +31,12 @@ Grant = tuple[str, int, bool]
 
 # What each version of the interface lets one forbid; from 5 on nothing was added.
 _HANDLED = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}
-_TCP = 3  # bind, connect
+_BIND_TCP, _CONNECT_TCP = 1, 2
+_TCP = _BIND_TCP | _CONNECT_TCP
+HAS_TCP = 4  # the first version that knows TCP
 _SCOPES = 3  # abstract unix sockets, signals
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_VERSION_FLAG, _PATH_BENEATH = 1, 1
+_VERSION_FLAG, _PATH_BENEATH, _NET_PORT = 1, 1, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -46,14 +48,14 @@ def abi() -> int:
     return max(int(answer), 0)
 
 
-def restrict(grants: list[Grant], version: int) -> None:
+def restrict(grants: list[Grant], version: int, port: int = 0) -> None:
     """Leave this process nothing but `grants`. It must have set no_new_privs.
 
-    From version 4 on TCP is closed too, from 6 on signals to processes outside and
-    abstract unix sockets. Raises `OSError`.
+    From version 4 on TCP is closed too, but for connections to `port`, and from 6 on
+    signals to processes outside and abstract unix sockets. Raises `OSError`.
     """
     handled = _HANDLED.get(version, 0xFFFF)
-    attributes = [handled, _TCP, _SCOPES][: 1 + (version >= 4) + (version >= 6)]
+    attributes = [handled, _TCP, _SCOPES][: 1 + (version >= HAS_TCP) + (version >= 6)]
     packed = struct.pack(f"={len(attributes)}Q", *attributes)
     ruleset = _libc.syscall(
         _CREATE_RULESET, ctypes.c_char_p(packed), ctypes.c_size_t(len(packed)), 0
@@ -63,6 +65,8 @@ def restrict(grants: list[Grant], version: int) -> None:
     try:
         for path, access, is_optional in grants:
             _grant(ruleset, path, access & handled, is_optional)
+        if port and version >= HAS_TCP:
+            _grant_port(ruleset, port)
         if _libc.syscall(_RESTRICT_SELF, ruleset, 0) < 0:
             raise _failed("landlock_restrict_self")
     finally:
@@ -84,6 +88,12 @@ def _grant(ruleset: int, path: str, access: int, is_optional: bool) -> None:
             raise _failed(f"landlock_add_rule {path}")
     finally:
         os.close(opened)
+
+
+def _grant_port(ruleset: int, port: int) -> None:
+    rule = struct.pack("=QQ", _CONNECT_TCP, port)
+    if _libc.syscall(_ADD_RULE, ruleset, _NET_PORT, ctypes.c_char_p(rule), 0):
+        raise _failed(f"landlock_add_rule port {port}")
 
 
 def _failed(what: str) -> OSError:

@@ -2,7 +2,7 @@
 
 A server is started if it is a script for `python3` or `node` that was submitted with
 the configuration, or stands in its arguments (`-c`, `-m`, `-e`). All else needs what
-the sandbox does not have: a network, packages, other programs.
+the sandbox does not have: packages, other programs.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _program(server: Mapping[str, Any], secrets: frozenset[str]) -> str:
     if name in FETCHERS:
         raise NotStartable(
             f"{shown} is not available in the sandbox: it fetches what it runs, and "
-            "there is no network"
+            "only what was submitted is started"
         )
     raise NotStartable(
         f"{shown} is not available in the sandbox: only python3 and node are"

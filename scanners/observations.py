@@ -21,9 +21,18 @@ NOISE = "MCP-RUNTIME-007"
 LEFT = "MCP-RUNTIME-008"
 DEAF = "MCP-RUNTIME-009"
 ASKED = "MCP-RUNTIME-010"
+CONTACTED = "MCP-RUNTIME-011"
+INNER = "MCP-RUNTIME-012"
+REFUSED = "MCP-RUNTIME-013"
+SENT = "MCP-RUNTIME-014"
 
 _FAULTS = {"flood": FLOOD, "timeout": SILENCE, "malformed": NOISE}
 _MAX_SHOWN = 300
+_PLACES = {
+    CONTACTED: "it contacted",
+    INNER: "it tried to reach a place that is not the internet:",
+    REFUSED: "it tried to reach a place that it may not:",
+}
 
 
 def of_limit(path: str, limit: str, sentence: str) -> Observed:
@@ -71,6 +80,26 @@ def of_conduct(path: str, said: Mapping[str, Any]) -> Iterator[Observed]:
     if said.get("is_deaf"):
         text = "It went on after its input had ended, which is how a client ends it"
         yield Observed(DEAF, path, text, "deaf")
+
+
+def of_traffic(
+    path: str, places: Mapping[str, Sequence[str]], sent: Sequence[str], excess: str
+) -> Iterator[Observed]:
+    """Yield what its proxy saw of a server that had one.
+
+    `places` are those it asked for, by the rule that says what became of it.
+    """
+    for code, words in _PLACES.items():
+        for place in places[code]:
+            name = shown(place)
+            yield Observed(code, path, f"Before any call {words} {name}", name)
+    if sent:
+        given = shown(", ".join(sent))
+        text = f"It sent out the value that it was given as {given}"
+        yield Observed(SENT, path, text, given)
+    if excess:
+        text = f"It asked its proxy for more {excess} than a server may"
+        yield Observed(FLOOD, path, text, f"network {excess}")
 
 
 def gap_of(said: Mapping[str, Any]) -> str:

@@ -65,12 +65,15 @@ class Reach:
     """What a confined program may read besides the system, and which Python it is.
 
     `target` is a directory or None. `python` also starts the second half of the
-    bubblewrap rung.
+    bubblewrap rung. `proxy_port` and `door` are those of `sandbox.Job`: 0 for no
+    network at all.
     """
 
     readable: tuple[Path, ...] = ()
     target: Path | None = None
     python: Path = field(default_factory=lambda: Path(sys.executable))
+    proxy_port: int = 0
+    door: int = 0
 
 
 # Runs a job under a supervisor, its streams going to the scratch, and returns the
@@ -231,6 +234,7 @@ def _job(
     job.wall_seconds = float(limits.wall_seconds)
     job.open_files = limits.open_files
     job.processes = limits.processes
+    job.proxy_port, job.door = reach.proxy_port, reach.door
     job.out, job.err = str(scratch.out), str(scratch.err)
     return job
 
@@ -274,7 +278,7 @@ def in_new_process(
             env=dict(environment),
             cwd="/",
             start_new_session=True,
-            pass_fds=[job.source] if job.source else [],
+            pass_fds=[each for each in (job.source, job.door) if each],
         )
     try:
         answer = listen(_pipe(process.stdout), job, stop)

@@ -100,6 +100,10 @@ class Job:
         self.source = 0  # descriptor of the file that is its standard input, 0: none
         self.out = ""  # files that take the streams
         self.err = ""
+        # The one port that it may connect to: its proxy's. On the bubblewrap rung that
+        # is in the job's own network, and the listener leaves through this descriptor.
+        self.proxy_port = 0
+        self.door = 0
         self.is_inside = False  # inside bubblewrap already
 
     def arguments(self) -> list[str]:
@@ -179,6 +183,8 @@ def confine(job: Job, ready: int) -> NoReturn:
             arguments = bubblewrap.command(job, SYSTEM, _second_half(job, ready))
             os.execv(arguments[0], arguments)  # noqa: S606
         os.set_inheritable(ready, False)
+        if job.door:
+            _hand_over_listener(job)
         restrict(job)
         os.chdir(job.working_directory)
         os.write(ready, b"+")
@@ -200,6 +206,20 @@ def main() -> NoReturn:
     confine(Job.from_arguments(sys.argv[2:]), int(sys.argv[1]))
 
 
+def _hand_over_listener(job: Job) -> None:
+    """Listen here, in a network of our own, for one who accepts outside of it."""
+    import _socket  # `socket` costs more, and few jobs come here
+
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", job.proxy_port))
+    listener.listen(64)
+    rights = struct.pack("i", listener.fileno())
+    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, job.door)
+    door.sendmsg([b"+"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    door.close()
+    listener.close()
+
+
 def restrict(job: Job) -> None:
     """Give up, in this process and for good, what `job` does not grant.
 
@@ -219,15 +239,18 @@ def restrict(job: Job) -> None:
     if job.rung != Rung.RLIMITS:
         abi = landlock.abi()
         if abi:
-            landlock.restrict(_grants(job), abi)
+            landlock.restrict(_grants(job), abi, job.proxy_port)
         elif job.rung == Rung.LANDLOCK:
             raise OSError(0, "this kernel has no Landlock")
+    if job.proxy_port and not job.is_inside and abi < landlock.HAS_TCP:
+        raise OSError(0, "nothing here holds a program to one port")
     are_signals_scoped = abi >= 6 or job.is_inside
     seccomp(
         syscalls.program(
             os.uname().machine,
             own_pid=0 if are_signals_scoped else os.getpid(),
             is_truncate_open=abi < 3,
+            has_proxy=bool(job.proxy_port),
         )
     )
 

@@ -248,11 +248,18 @@ def _become_tool(
         os.dup2(os.open(source, os.O_RDONLY), 0)
         os.dup2(streams[0], 1)
         os.dup2(streams[1], 2)
-        os.closerange(3, ready)
-        os.closerange(ready + 1, 1 << 20)
+        _close_all_but(*filter(None, (ready, job.door)))
         confine(job, ready)
     finally:
         os._exit(sandbox.NOT_CONFINED)
+
+
+def _close_all_but(*kept: int) -> None:
+    first = 3
+    for number in sorted(kept):
+        os.closerange(first, number)
+        first = max(first, number + 1)
+    os.closerange(first, 1 << 20)
 
 
 class _Process:

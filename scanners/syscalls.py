@@ -53,8 +53,12 @@ memfd_create 319 279, memfd_secret 447 447, vmsplice 278 75
 """
 
 _NETWORK = """
-socket 41 198, connect 42 203, bind 49 200, listen 50 201, accept 43 202,
-accept4 288 242, sendmmsg 307 269
+bind 49 200, listen 50 201, accept 43 202, accept4 288 242, sendmmsg 307 269
+"""
+
+# Open to a program that has a proxy, within `_outbound` below.
+_OUTBOUND = """
+socket 41 198, connect 42 203
 """
 
 # Callers fall back to an older call (clone3 to clone), which can be examined, or live
@@ -82,12 +86,13 @@ removexattrat 466 466
 # Allowed or not by their arguments: `_examined` below.
 _EXAMINED = """
 clone 56 220, prctl 157 167, prlimit64 302 261, sched_setaffinity 203 122,
-fcntl 72 25, ioctl 16 29, socketpair 53 199, sendto 44 206, kill 62 129,
-tkill 200 130, tgkill 234 131, rt_sigqueueinfo 129 138,
-rt_tgsigqueueinfo 297 240, pidfd_send_signal 424 424, truncate 76 45
+fcntl 72 25, ioctl 16 29, socketpair 53 199, sendto 44 206, sendmsg 46 211,
+setsockopt 54 208, kill 62 129, tkill 200 130, tgkill 234 131,
+rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240, pidfd_send_signal 424 424,
+truncate 76 45
 """
 
-_REFUSED = (
+_OPEN_TO_NONE = (
     (_OTHER_PROCESSES, errno.EPERM),
     (_MOUNTS, errno.EPERM),
     (_KERNEL, errno.EPERM),
@@ -97,6 +102,7 @@ _REFUSED = (
     (_PRETENDED, 0),
     (_ATTRIBUTES, errno.EOPNOTSUPP),
 )
+_REFUSED = (*_OPEN_TO_NONE, (_OUTBOUND, errno.EACCES))
 # The newest call this table knows; a kernel's later ones do not exist for a tool.
 _NEWEST = 469
 
@@ -104,6 +110,7 @@ _NEWEST = 469
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_AND = 0x54  # A &= k
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 # offsets in struct seccomp_data
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
@@ -118,6 +125,9 @@ _DESCRIPTOR_COMMANDS = (8, 10, 15, 1024, 1026)
 # FS_IOC_FSSETXATTR change attributes of a file that was opened for reading.
 _CONTROL_REQUESTS = (0x8901, 0x8902, 0x5412, 0x541C, 0x40086602, 0x401C5820)
 _SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1
+_AF_INET, _AF_INET6 = 2, 10
+_IPPROTO_TCP, _TCP_ULP = 6, 31
+_MSG_FASTOPEN = 0x20000000
 
 _Instruction = tuple[int, int, int, int]
 
@@ -163,7 +173,7 @@ def _examined(own_pid: int, is_truncate_open: bool) -> dict[str, list[_Instructi
         # A datagram socket, paired or not, can still be sent to any unix address.
         "socketpair": [
             _argument(1),
-            (0x54, 0, 0, _SOCK_TYPE_MASK),  # A &= k
+            (_AND, 0, 0, _SOCK_TYPE_MASK),
             (_EQUAL, 1, 0, _SOCK_STREAM),
             _refuse(errno.EACCES),
         ],
@@ -174,6 +184,7 @@ def _examined(own_pid: int, is_truncate_open: bool) -> dict[str, list[_Instructi
             _argument(4, upper=True),
             (_EQUAL, 1, 0, 0),
             _refuse(errno.EACCES),
+            *_refuse_fast_open(3),
         ],
     }
     if is_truncate_open:
@@ -187,21 +198,86 @@ def _examined(own_pid: int, is_truncate_open: bool) -> dict[str, list[_Instructi
     return blocks
 
 
-def program(machine: str, *, own_pid: int = 0, is_truncate_open: bool = False) -> bytes:
+def _outbound() -> dict[str, list[_Instruction]]:
+    """Blocks for a program that has a proxy: TCP connections, and nothing like them.
+
+    What is connected to is for Landlock, or a network namespace, to say. Landlock looks
+    neither at MPTCP, SCTP and SMC, which a TCP socket can be turned into, nor at what
+    is sent to an address without `connect()`.
+    """
+    types = [
+        _argument(1),
+        (_AND, 0, 0, _SOCK_TYPE_MASK),
+        (_EQUAL, 1, 0, _SOCK_STREAM),
+        _refuse(errno.EACCES),
+    ]
+    other_protocols = [
+        _argument(1),
+        (_EQUAL, 0, 3, _IPPROTO_TCP),
+        _argument(2),
+        (_EQUAL, 0, 1, _TCP_ULP),
+        _refuse(errno.EACCES),
+    ]
+    # SIOCGIFCONF and its like tell the addresses of this machine, and of its networks
+    interfaces = [
+        (_AND, 0, 0, 0xFF00),
+        (_EQUAL, 0, 1, 0x8900),
+        _refuse(errno.EPERM),
+    ]
+    return {
+        "socket": [
+            *_refuse_all_but(0, _AF_INET, _AF_INET6),
+            *types,
+            *_refuse_all_but(2, 0, _IPPROTO_TCP),
+        ],
+        "connect": [],
+        "setsockopt": other_protocols,
+        "sendmsg": _refuse_fast_open(2),
+        "ioctl": [*_refuse_values(1, _CONTROL_REQUESTS), *interfaces],
+    }
+
+
+def _refuse_all_but(index: int, one: int, other: int) -> list[_Instruction]:
+    return [
+        _argument(index),
+        (_EQUAL, 2, 0, one),
+        (_EQUAL, 1, 0, other),
+        _refuse(errno.EACCES),
+    ]
+
+
+def _refuse_fast_open(flags: int) -> list[_Instruction]:
+    """It connects while it sends, past Landlock."""
+    return [
+        _argument(flags),
+        (_ANY_BIT, 0, 1, _MSG_FASTOPEN),
+        _refuse(errno.EACCES),
+    ]
+
+
+def program(
+    machine: str,
+    *,
+    own_pid: int = 0,
+    is_truncate_open: bool = False,
+    has_proxy: bool = False,
+) -> bytes:
     """Return the filter as an array of `struct sock_filter`.
 
     `own_pid`: the only process that may be signalled (0: any, because something
     stronger keeps others out of reach). `is_truncate_open`: nothing else stops
-    `truncate()`.
+    `truncate()`. `has_proxy`: TCP connections may be made, where something else says
+    whereto.
     Raises `KeyError` for a machine without a table.
     """
     column = MACHINES[machine][1]
     code = _beginning(machine)
-    for table, answer in _REFUSED:
+    for table, answer in _OPEN_TO_NONE if has_proxy else _REFUSED:
         for number in _numbers(table, column).values():
             code += [(_EQUAL, 0, 1, number), _refuse(answer)]
-    numbers = _numbers(_EXAMINED, column)
-    for name, block in _examined(own_pid, is_truncate_open).items():
+    numbers = _numbers(_EXAMINED, column) | _numbers(_OUTBOUND, column)
+    blocks = _examined(own_pid, is_truncate_open) | (_outbound() if has_proxy else {})
+    for name, block in blocks.items():
         whole = [*block, (_RETURN, 0, 0, _ALLOW)]
         code += [(_EQUAL, 0, len(whole), numbers[name]), *whole]
     return _packed(code)
@@ -212,7 +288,8 @@ def without_network(machine: str) -> bytes:
 
     Raises `KeyError` for a machine without a table.
     """
-    numbers = _numbers(_NETWORK, MACHINES[machine][1])
+    column = MACHINES[machine][1]
+    numbers = _numbers(_NETWORK, column) | _numbers(_OUTBOUND, column)
     code = _beginning(machine)
     for name in ("socket", "connect", "bind"):
         code += [(_EQUAL, 0, 1, numbers[name]), _refuse(errno.EACCES)]

@@ -19,7 +19,14 @@ from scanners.urls import BadAddress, Rules
 from scanners.workspace import WorkspaceError
 from scans.choices import Refused
 
-__all__ = ["check", "egress_rules", "fetch", "is_remote", "masked"]
+__all__ = [
+    "check",
+    "egress_rules",
+    "fetch",
+    "is_remote",
+    "masked",
+    "may_servers_have_network",
+]
 
 SWITCHED_OFF = "this server fetches no remote targets"
 
@@ -31,6 +38,11 @@ def egress_rules() -> Rules:
         is_http_allowed=settings.ALLOWS_HTTP,
         ca_file=settings.EGRESS_CA_FILE,
     )
+
+
+def may_servers_have_network() -> bool:
+    """Whether the operator lets started MCP servers reach out, through our proxy."""
+    return bool(settings.HAS_REMOTE_TARGETS and settings.MCP_INTROSPECTION_NETWORK)
 
 
 def check(source: str) -> None:

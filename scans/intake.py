@@ -59,6 +59,7 @@ class Submission:
     timeout_seconds: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     introspect: bool = False
+    introspect_network: bool = False
     traceparent: str = ""
 
 
@@ -221,6 +222,14 @@ def _check_options(submission: Submission) -> None:
             )
         if submission.scan_type is not TargetKind.MCP:
             raise Refused("introspect", "only for scan_type mcp")
+    if submission.introspect_network:
+        if not submission.introspect:
+            raise Refused("introspect_network", "only with introspect: true")
+        if not fetching.may_servers_have_network():
+            raise Refused(
+                "introspect_network",
+                "servers get no network here: the operator has not allowed it",
+            )
 
 
 def _checked_source(submission: Submission) -> Submission:
@@ -291,6 +300,7 @@ def _create(
         "scanners": list(submission.scanners) if submission.scanners else None,
         "timeout_seconds": submission.timeout_seconds,
         "introspect": submission.introspect,
+        "introspect_network": submission.introspect_network,
         # which of the files it is: the others are the sources of its servers
         "document": submission.files[0].name if submission.introspect else "",
     }

@@ -13,9 +13,11 @@ from scanners import introspect
 from scanners.contract import ScannerError, Skipped, Target
 from scanners.install import installed
 from scanners.workspace import StoredFile, WorkspaceError, read_stored
+from scans import fetching
 from scans.sandboxing import chosen_rung
 
 NOT_ALLOWED = "it was not started: the operator does not allow it"
+NO_NETWORK = "it was not started: the operator does not allow it a network"
 
 
 def parted(files: Sequence[StoredFile], named: str) -> tuple[bytes, list[StoredFile]]:
@@ -36,21 +38,27 @@ def introspected(
     directory: Path,
     stop: threading.Event,
     deadline: float,
+    *,
+    has_network: bool = False,
 ) -> Target:
     """Return `target` with what its servers list, a gap for each that cannot be asked.
 
     `deadline` is the scan's, by the monotonic clock: half of the time that is left
-    stays with the scanners. Raises `ScanStopped`.
+    stays with the scanners. `has_network`: they may reach out through a proxy of ours.
+    Raises `ScanStopped`.
     """
     # asked again: a scan may be run again after the operator has changed his mind
     if settings.MCP_INTROSPECTION != "sandboxed":
         return _not_started(target, NOT_ALLOWED)
+    if has_network and not fetching.may_servers_have_network():
+        return _not_started(target, NO_NETWORK)
     try:
         rung = chosen_rung().require()
         tool = installed(introspect.CLIENT_TOOL, settings.SCANNERS_DIR)
     except ScannerError as error:
         return _not_started(target, f"it was not started: {error}")
-    sandbox = introspect.Sandbox(tool, rung, directory, stop)
+    rules = fetching.egress_rules() if has_network else None
+    sandbox = introspect.Sandbox(tool, rung, directory, stop, rules)
     return introspect.introspect(
         target, sources=sources, sandbox=sandbox, deadline=introspect.half_way(deadline)
     )

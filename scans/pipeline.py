@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -141,14 +141,7 @@ def fetch(
     lay_out = partial(from_uploads, limits=limits, checkpoint=meter, rung=rung.usable)
     files = stored_files(scan)
     if TargetKind(scan.scan_type) is TargetKind.MCP:
-        document, sources = mcp_targets.parted(
-            files, scan.detail.options.get("document", "")
-        )
-        target = from_document(document, directory)
-        if not scan.detail.options.get("introspect"):
-            return target
-        laid_out = lay_out(sources, directory / "sources") if sources else None
-        return mcp_targets.introspected(target, laid_out, directory, stop, deadline)
+        return _fetch_mcp(scan, files, directory, lay_out, stop, deadline)
     if source := scan.detail.options.get("source"):
         return fetch_source(source, directory, meter, limits, rung.usable)
     if not files:
@@ -188,6 +181,30 @@ def expected_bytes(files: Sequence[StoredFile]) -> int:
     if len(files) == 1 and is_archive_name(files[0].name):
         return 0
     return sum(file.path.stat().st_size for file in files if file.path.exists())
+
+
+def _fetch_mcp(
+    scan: Scan,
+    files: Sequence[StoredFile],
+    directory: Path,
+    lay_out: Callable[[Sequence[StoredFile], Path], Target],
+    stop: threading.Event,
+    deadline: float,
+) -> Target:
+    options = scan.detail.options
+    document, sources = mcp_targets.parted(files, options.get("document", ""))
+    target = from_document(document, directory)
+    if not options.get("introspect"):
+        return target
+    laid_out = lay_out(sources, directory / "sources") if sources else None
+    return mcp_targets.introspected(
+        target,
+        laid_out,
+        directory,
+        stop,
+        deadline,
+        has_network=options.get("introspect_network", False),
+    )
 
 
 def choose(

@@ -203,6 +203,9 @@ HAS_REMOTE_TARGETS = env.bool("SENTRASCAN_REMOTE_TARGETS", default=True)
 MCP_INTROSPECTION = env.str("SENTRASCAN_MCP_INTROSPECTION", default="off")
 if MCP_INTROSPECTION not in {"off", "sandboxed"}:
     raise ImproperlyConfigured("SENTRASCAN_MCP_INTROSPECTION must be off or sandboxed")
+MCP_INTROSPECTION_NETWORK = env.bool(
+    "SENTRASCAN_MCP_INTROSPECTION_NETWORK", default=False
+)
 
 # --- Remote targets: what may be contacted, and as whom
 ALLOWS_HTTP = env.bool("SENTRASCAN_ALLOW_HTTP", default=False)

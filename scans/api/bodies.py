@@ -80,7 +80,14 @@ class OptionsSerializer(StrictSerializer):
     )
     timeout_seconds = StrictIntegerField(min_value=1, required=False)
     labels = LabelsField(required=False)
-    introspect = StrictBooleanField(default=False)
+    introspect = StrictBooleanField(
+        default=False,
+        help_text="Start the servers of `config` and ask for their lists.",
+    )
+    introspect_network = StrictBooleanField(
+        default=False,
+        help_text="Let these servers contact the internet, through a checked proxy.",
+    )
 
     def options(self, *, traceparent: str) -> dict[str, Any]:
         """Return what a `Submission` takes besides what is to be scanned."""
@@ -93,6 +100,7 @@ class OptionsSerializer(StrictSerializer):
             "timeout_seconds": values.get("timeout_seconds"),
             "labels": values.get("labels", {}),
             "introspect": values["introspect"],
+            "introspect_network": values["introspect_network"],
             "traceparent": traceparent,
         }
 

@@ -93,6 +93,16 @@ UPLOAD_FORM: dict[str, Any] = {
         },
         "timeout_seconds": {"type": "integer", "minimum": 1},
         "labels": {"type": "string", "description": 'A JSON object: `{"team": "a"}`.'},
-        "introspect": {"type": "boolean", "default": False},
+        "introspect": {
+            "type": "boolean",
+            "default": False,
+            "description": "Start the servers of `config` and ask for their lists.",
+        },
+        "introspect_network": {
+            "type": "boolean",
+            "default": False,
+            "description": "Let these servers contact the internet, through a checked "
+            "proxy. Only with `introspect`.",
+        },
     },
 }

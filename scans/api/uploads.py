@@ -184,7 +184,7 @@ def _typed(name: str, text: str) -> Any:
     match name:
         case "timeout_seconds" if text.isascii() and text.isdecimal():
             return int(text[:12])
-        case "introspect" if text in {"true", "false"}:
+        case "introspect" | "introspect_network" if text in {"true", "false"}:
             return text == "true"
         case "labels":
             try:

@@ -294,7 +294,7 @@ class ScanDetail(models.Model):
     )
     labels = models.JSONField(default=dict)
     reasons = models.JSONField(default=list)
-    # How it was asked for: source, scanners, timeout_seconds, introspect.
+    # How it was asked for: source, scanners, timeout_seconds, introspect...
     options = models.JSONField(default=dict)
     traceparent = models.CharField(max_length=60, blank=True)
 

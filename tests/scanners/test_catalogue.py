@@ -66,7 +66,7 @@ def test_it_knows_every_rule_of_started_servers() -> None:
         for value in vars(observations).values()
         if isinstance(value, str) and value.startswith("MCP-RUNTIME-")
     }
-    assert len(codes) == 10
+    assert len(codes) == 14
     assert codes <= rules_of("sentrascan-mcp").keys()
 
 

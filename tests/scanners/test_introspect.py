@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scanners import introspect, observations, workspace
-from scanners.archives import Limits
-from scanners.contract import ScanStopped, Target
-from scanners.introspect import Sandbox, half_way
+from scanners import introspect, landlock, observations
+from scanners.contract import ScanStopped
+from scanners.introspect import half_way
 from scanners.runner import Tool
 from scanners.sandbox import Rung
+from scanners.urls import Rules
 
 from . import mcp_servers
+from .laboratory import Lab, codes, gap, lists, opened
 from .mcp_samples import GITHUB_TOKEN
-from .standin import alive, need, strongest
+from .standin import need, strongest
 
 pytestmark = pytest.mark.slow
-
-
-class Lab:
-    """A place to start servers in; `ask` returns what became of one."""
-
-    def __init__(self, tool: Tool, directory: Path) -> None:
-        self.tool = tool
-        self.directory = directory
-        self.run_dir = directory / "runs"
-        self.run_dir.mkdir()
-        self.token = f"token-{uuid.uuid4()}"
-        self.stop = threading.Event()
-
-    def ask(
-        self,
-        body: str,
-        *,
-        rung: Rung,
-        seconds: float = 60,
-        name: str = "server.py",
-        **server: Any,
-    ) -> Target:
-        stored = self.directory / "stored"
-        text = body if name.endswith("js") else mcp_servers.program(body)
-        stored.write_text(text)
-        place = self.directory / uuid.uuid4().hex
-        place.mkdir(mode=0o711)
-        sources = workspace.from_uploads(
-            [workspace.StoredFile(name, stored)],
-            place / "sources",
-            limits=Limits(total_bytes=1 << 20),
-            checkpoint=lambda _=0: None,
-            rung=rung,
-        )
-        server = {"command": "python3", "args": [name, self.token], **server}
-        config = {"mcpServers": {"one": server}}
-        target = workspace.from_document(json.dumps(config).encode(), place)
-        return introspect.introspect(
-            target,
-            sources=sources,
-            sandbox=Sandbox(self.tool, rung, self.run_dir, self.stop),
-            deadline=time.monotonic() + seconds,
-        )
 
 
 @pytest.fixture(params=[Rung.BUBBLEWRAP, Rung.LANDLOCK], ids=str)
@@ -74,34 +29,21 @@ def rung(request: pytest.FixtureRequest) -> Rung:
     return need(request.param)
 
 
+@pytest.fixture(params=[None, Rules()], ids=["no network", "with leave"])
+def network(request: pytest.FixtureRequest, rung: Rung) -> Rules | None:
+    """What a hostile server may not do it may do with a proxy neither."""
+    rules: Rules | None = request.param
+    if rules and rung is Rung.LANDLOCK and landlock.abi() < landlock.HAS_TCP:
+        pytest.skip("this kernel's Landlock knows no TCP")
+    return rules
+
+
 @pytest.fixture
 def lab(
     tools: dict[str, Tool], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
-    """Afterwards no process of the server is left, and no file."""
-    directory = tmp_path_factory.mktemp("lab")
-    for folder in (directory, directory.parent):
-        folder.chmod(0o711)
-    lab = Lab(tools["mcp-checkpoint"], directory)
-    yield lab
-    assert alive(lab.token) == []
-    assert list(lab.run_dir.iterdir()) == []
-
-
-def codes(target: Target) -> set[str]:
-    return {seen.code for seen in target.observed}
-
-
-def lists(target: Target) -> str:
-    document = target.document or {}
-    return json.dumps([document[kind] for kind in ("tools", "prompts", "resources")])
-
-
-def gap(target: Target) -> str:
-    """The reason why the server counts as not examined; there is one."""
-    [skipped] = target.gaps
-    assert skipped.path == "servers/one"
-    return skipped.reason
+    with opened(tools, tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
 
 
 def test_a_harmless_server_is_no_gap_and_its_tools_are_elements(
@@ -180,6 +122,7 @@ def test_a_server_reaches_no_network(lab: Lab, rung: Rung) -> None:
         (mcp_servers.ENDLESS_NOISE, observations.FLOOD, "more than"),
         (mcp_servers.ENDLESS_PAGES, observations.FLOOD, "pages"),
         (mcp_servers.MALFORMED, observations.NOISE, "no MCP"),
+        (mcp_servers.HALVES, observations.NOISE, "did not answer"),
         (mcp_servers.DEEP, "", "levels deep"),
         (mcp_servers.TOO_LONG, observations.ECHO, "Longer than 1024"),
         (mcp_servers.MURDERER, "", ""),
@@ -192,6 +135,7 @@ def test_a_server_reaches_no_network(lab: Lab, rung: Rung) -> None:
         "noise",
         "pages",
         "malformed",
+        "halves",
         "deep",
         "long",
         "murder",
@@ -199,16 +143,22 @@ def test_a_server_reaches_no_network(lab: Lab, rung: Rung) -> None:
     ],
 )
 def test_a_hostile_server_is_ended_and_stays_a_gap(
-    lab: Lab, rung: Rung, body: str, code: str, words: str
+    lab: Lab, rung: Rung, network: Rules | None, body: str, code: str, words: str
 ) -> None:
-    target = lab.ask(body, rung=rung, env={"API_KEY": "${API_KEY}"})
+    started = time.monotonic()
+    env = {"API_KEY": "${API_KEY}"}
+    target = lab.ask(body, rung=rung, network=network, env=env)
+    # its 30 s, and the sweep on a busy machine
+    assert time.monotonic() - started < 60
     assert words in gap(target)
     assert not code or code in codes(target)
 
 
-def test_a_server_that_never_answers_is_ended_in_time(lab: Lab, rung: Rung) -> None:
+def test_a_server_that_never_answers_is_ended_in_time(
+    lab: Lab, rung: Rung, network: Rules | None
+) -> None:
     started = time.monotonic()
-    target = lab.ask(mcp_servers.SILENT, rung=rung, seconds=6)
+    target = lab.ask(mcp_servers.SILENT, rung=rung, network=network, seconds=6)
     # generous: it would sleep two minutes
     assert time.monotonic() - started < 60
     assert gap(target)
@@ -222,9 +172,9 @@ def test_a_server_has_some_seconds_for_each_answer(lab: Lab) -> None:
 
 
 def test_what_a_server_shows_only_the_second_time_is_examined_too(
-    lab: Lab, rung: Rung
+    lab: Lab, rung: Rung, network: Rules | None
 ) -> None:
-    target = lab.ask(mcp_servers.CHANGING, rung=rung)
+    target = lab.ask(mcp_servers.CHANGING, rung=rung, network=network)
     assert target.gaps == ()
     assert codes(target) == {observations.CHANGE}
     paths = [element.path for element in target.elements]

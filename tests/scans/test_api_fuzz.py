@@ -45,6 +45,7 @@ FIELDS = [
     "timeout_seconds",
     "labels",
     "introspect",
+    "introspect_network",
     "config",
     "tools",
     "prompts",
