@@ -1,13 +1,13 @@
 # Every target works on a machine that has only Python 3.12 or 3.13, make and the
 # package registries (or SENTRASCAN_WHEELS: a folder of wheels). See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-slow lint format lock wheels bench clean
+.PHONY: help setup setup-dev run test test-slow test-container lint format lock wheels bench clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: ## build .venv and one environment per scanner, or repair them
 	@python=$$(deploy/find-python.sh) && exec "$$python" deploy/setup.py
@@ -26,6 +26,9 @@ test: setup-dev ## run the whole suite on PostgreSQL and Redis, and on SQLite
 test-slow: setup-dev ## run every mutation of every sample through the real tools
 	@deploy/test-servers.sh
 	$(BIN)/python -m pytest -m exhaustive --numprocesses 2 tests/security $(PYTEST)
+
+test-container: ## run the attacks inside the worker's container; needs a Docker engine
+	@python=$$(deploy/find-python.sh) && exec "$$python" -m tests.container.run $(PYTEST)
 
 lint: setup-dev ## run all static checks
 	$(BIN)/ruff check

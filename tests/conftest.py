@@ -7,6 +7,7 @@ otherwise a PostgreSQL and a Redis server of the session's own are started.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ def _prepare_environment() -> None:
         servers = _until_the_end.enter_context(throwaway_servers(is_sqlite=IS_SQLITE))
         os.environ["SENTRASCAN_TEST_DIR"] = str(servers.directory)
         os.environ["DATABASE_URL"] = servers.database_url
+        os.environ.pop("DATABASE_URL_FILE", None)
         os.environ["CELERY_BROKER_URL"] = servers.redis_url
     # Each process of a parallel run has its data and its Redis database to itself.
     data = Path(os.environ["SENTRASCAN_TEST_DIR"]) / (WORKER or "main")
@@ -74,6 +76,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if IS_SQLITE:
         # A file, since a database in memory has no write-ahead log.
         database["TEST"] = {"NAME": str(settings.DATA_DIR / "test.sqlite3")}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which rungs of the sandbox no test here has tried."""
+    skips = [each.longrepr for each in terminalreporter.stats.get("skipped", [])]
+    reasons = [each[2] for each in skips if isinstance(each, tuple)]
+    untried = Counter(
+        reason.partition("rung not tried: ")[2]
+        for reason in reasons
+        if "rung not tried: " in reason
+    )
+    for rung, count in untried.items():
+        line = f"RUNG NOT TRIED  {rung} ({count} tests skipped)"
+        terminalreporter.write_line(line, red=True, bold=True)
 
 
 def _client(role: str) -> APIClient:
@@ -118,10 +134,17 @@ def tools() -> dict[str, Tool]:
     """The real tools by name, installed first where they are not."""
     from django.conf import settings
 
+    from scanners.contract import ScannerMissing
     from scanners.environments import tool_names
-    from scanners.install import install
+    from scanners.install import install, installed
 
-    return {name: install(name, settings.SCANNERS_DIR) for name in tool_names()}
+    def tool(name: str) -> Tool:
+        try:  # where it is there, nothing needs to be writable
+            return installed(name, settings.SCANNERS_DIR)
+        except ScannerMissing:
+            return install(name, settings.SCANNERS_DIR)
+
+    return {name: tool(name) for name in tool_names()}
 
 
 @pytest.fixture

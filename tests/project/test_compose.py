@@ -132,6 +132,31 @@ def test_only_proxy_is_published_and_only_worker_gets_out() -> None:
     assert not networks["proxy"] & networks["db"]
 
 
+def test_the_document_shows_the_worker_without_its_way_out() -> None:
+    """`make test-container` runs it; here is what it says."""
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    shown = re.findall(r"(?s)```yaml\n(# docker-compose\.override.*?)```", text)
+    [fragment] = (yaml.safe_load(one.replace("!override ", "")) for one in shown)
+    # Without `!override`, compose would add the two lists.
+    assert "networks: !override [back]" in shown[0]
+    assert fragment["services"].keys() == {"worker"}
+    worker = fragment["services"]["worker"]
+    assert worker["networks"] == ["back"]
+    assert COMPOSE["networks"]["back"] == {"internal": True}
+    assert worker["environment"] == {"SENTRASCAN_REMOTE_TARGETS": "0"}
+    assert set(SERVICES["worker"]["networks"]) == {"back", "egress"}
+
+
+def test_the_container_tests_have_the_rights_of_a_worker_and_no_more() -> None:
+    text = (ROOT / "tests" / "container" / "compose.yml").read_text(encoding="utf-8")
+    services = yaml.safe_load(text)["services"]
+    tests = services.pop("worker-tests")
+    assert tests["extends"] == {"file": "docker-compose.yml", "service": "worker"}
+    own = {"extends", "image", "build", "entrypoint", "command", "environment"}
+    assert set(tests) == own
+    assert {key for service in services.values() for key in service} == {"image"}
+
+
 def test_the_secret_is_one_visible_line() -> None:
     lines = [line for line in COMPOSE_TEXT.splitlines() if "SENTRASCAN_SECRET:" in line]
     assert len(lines) == 1

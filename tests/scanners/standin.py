@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,6 +34,9 @@ def main():
         text = file.read()
     exec(compile(text, "program.py", "exec"), {"__name__": "__main__"})
 """
+
+# How a skip begins that tests/conftest.py counts and says at the end.
+NOT_TRIED = "rung not tried:"
 
 SMALL = Limits(
     wall_seconds=60,
@@ -168,19 +172,23 @@ def need(rung: sandbox.Rung) -> sandbox.Rung:
     Asks the machine, not the sandbox: a rung of ours that is broken must fail.
     """
     if rung is sandbox.Rung.LANDLOCK and not landlock.abi():
-        pytest.skip("this kernel has no Landlock")
-    if rung is sandbox.Rung.BUBBLEWRAP and not _has_bubblewrap():
-        pytest.skip("bubblewrap is not installed, or may not make namespaces here")
+        pytest.skip(f"{NOT_TRIED} {rung}: this kernel has no Landlock")
+    if rung is sandbox.Rung.BUBBLEWRAP and (reason := _no_bubblewrap()):
+        if os.environ.get("CI") == "true" and shutil.which("bwrap") is None:
+            pytest.fail(f"{NOT_TRIED} {rung}: {reason} (apt-get install bubblewrap)")
+        pytest.skip(f"{NOT_TRIED} {rung}: {reason}")
     return rung
 
 
 @cache
-def _has_bubblewrap() -> bool:
+def _no_bubblewrap() -> str:
+    """Return why the machine has no working bubblewrap; "" if it has."""
     bare = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
     try:
-        return subprocess.run(bare, capture_output=True, check=False).returncode == 0
+        tried = subprocess.run(bare, capture_output=True, check=False)
     except FileNotFoundError:
-        return False
+        return "bubblewrap is not installed"
+    return "bubblewrap may not make namespaces here" if tried.returncode else ""
 
 
 def alive(*marks: str) -> list[int]:

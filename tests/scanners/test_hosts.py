@@ -23,7 +23,16 @@ from scanners.runner import Tool
 from scanners.sandbox import Rung
 from scanners.scratch import Scratch
 
-from .standin import SMALL, Stage, StandIn, alive, install, strongest, wait_for
+from .standin import (
+    SMALL,
+    Stage,
+    StandIn,
+    alive,
+    install,
+    need,
+    strongest,
+    wait_for,
+)
 
 IS_WARM = "import sys; print('scanners.warm_host' in sys.modules)"
 
@@ -227,10 +236,16 @@ def test_a_host_has_no_network(stage: Stage, keep: Callable[..., Hosts]) -> None
     assert said == "['refused', 'refused', 'refused']\n"
 
 
-def test_a_host_knows_nothing_of_us(stage: Stage) -> None:
+@pytest.mark.parametrize("rung", list(Rung), ids=str)
+def test_a_host_knows_nothing_of_us(stage: Stage, rung: Rung) -> None:
     """What a tool finds in the memory that it got: the environment it started with."""
     show = "print(open('/proc/self/environ').read().split(chr(0)))"
-    said = stage.perform(show, rung=strongest()).stdout.decode()
+    completed = stage.perform(show, rung=need(rung))
+    said = completed.stdout.decode()
+    if rung is Rung.LANDLOCK:  # grants no such file
+        assert said == ""
+        assert "PermissionError" in completed.stderr.decode()
+        return
     assert "STAND_IN" in said
     assert not any(name in said for name in ("DATABASE_URL", "BROKER", "SENTRASCAN"))
 
