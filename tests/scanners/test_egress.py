@@ -324,7 +324,7 @@ def test_a_cancelled_scan_lets_go_of_a_silent_server(ca, rules):
     patient = changed(rules, answer_seconds=60)
     asked = []
 
-    def checkpoint():
+    def checkpoint(moved: int = 0):
         if asked:
             raise ScanStopped
 

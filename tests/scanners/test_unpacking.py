@@ -34,7 +34,7 @@ from tests.scanners.standin import need
 MEMBERS = {"a.json": b"{}", "b/x.bin": b"x" * 100_000, "b/c/y": b"y"}
 
 
-def go_on() -> None:
+def go_on(moved: int = 0) -> None:
     return None
 
 
@@ -322,7 +322,7 @@ def test_a_decoder_that_never_ends_is_ended_by_the_checkpoint(tmp_path, taken_ov
     taken_over("import time; time.sleep(1000)")
     started = time.monotonic()
 
-    def checkpoint() -> None:
+    def checkpoint(moved: int = 0) -> None:
         if time.monotonic() - started > 1:
             raise ScanStopped
 

@@ -305,6 +305,7 @@ def test_bytes_that_changed_in_the_store_are_not_scanned(tmp_path, name, may_lin
             tmp_path / "run",
             limits=Limits(),
             checkpoint=go_on,
+            rung=None,
             may_link=may_link,
         )
 
@@ -328,6 +329,7 @@ class TestLinks:
             tmp_path / "run",
             limits=Limits(),
             checkpoint=go_on,
+            rung=None,
             may_link=True,
         )
 
@@ -393,5 +395,6 @@ class TestLinks:
             tmp_path / "run",
             limits=Limits(),
             checkpoint=lambda count=0: moved.append(count),
+            rung=None,
         )
         assert sum(moved) == 8
