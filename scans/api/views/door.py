@@ -41,8 +41,11 @@ class ListDoor(Door):
         columns: Sequence[str],
         shape: Callable[[Row], Row],
     ) -> Response:
-        """Answer one page of `rows`: filtered as asked, as dicts, never as objects."""
+        """Answer one page of `rows`: filtered as asked, as dicts, never as objects.
+
+        No `columns` are for rows that are dicts already.
+        """
         assert self.query is not None  # noqa: S101 - every list has its query
         kept = self.query.filter(rows, self.asked)
-        page = self.paginate_queryset(kept.values(*columns))
+        page = self.paginate_queryset(kept.values(*columns) if columns else kept)
         return self.get_paginated_response([shape(row) for row in page or ()])

@@ -12,8 +12,8 @@ from scans.api.answers import FindingSerializer
 from scans.api.queries import FindingQuery, ScanFindingQuery
 from scans.api.views.door import Door, ListDoor
 from scans.choices import NotFound
-from scans.exports.shapes import FINDING_COLUMNS, finding_shape, read_finding
-from scans.models import Finding, Scan
+from scans.exports.shapes import FINDINGS, finding_shape, read_finding
+from scans.models import Scan
 
 
 class ScanFindingsView(ListDoor):
@@ -26,10 +26,8 @@ class ScanFindingsView(ListDoor):
         responses=FindingSerializer(many=True),
     )
     def get(self, request: Request, scan_id: uuid.UUID) -> Response:
-        rows = Finding.objects.filter(scan_id=scan_id)
-        page = self.page(
-            rows.order_by("-severity", "finding_id"), FINDING_COLUMNS, finding_shape
-        )
+        rows = FINDINGS.filter(scan_id=scan_id).order_by("-severity", "finding_id")
+        page = self.page(rows, (), finding_shape)
         if not page.data and not Scan.objects.filter(pk=scan_id).exists():
             raise NotFound("There is no such scan")
         return page
@@ -45,8 +43,8 @@ class FindingListView(ListDoor):
         responses=FindingSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        rows = Finding.objects.order_by("-created_at", "-finding_id")
-        return self.page(rows, FINDING_COLUMNS, finding_shape)
+        rows = FINDINGS.order_by("-created_at", "-finding_id")
+        return self.page(rows, (), finding_shape)
 
 
 class FindingView(Door):

@@ -27,7 +27,7 @@ from scans.api.queries import ScanQuery
 from scans.api.uploads import UploadParser, received_files, texts_of
 from scans.api.views.door import Door, ListDoor
 from scans.choices import Gone, NotFound
-from scans.exports.shapes import SCAN_COLUMNS, Row, read_scan_detail, scan_shape
+from scans.exports.shapes import SCANS, Row, read_scan_detail, scan_shape
 from scans.intake import Submission
 from scans.models import FINISHED, Scan
 
@@ -47,8 +47,7 @@ class ScanListView(IdempotentPostMixin, ListDoor):
         responses=ScanSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        rows = Scan.objects.order_by("-created_at", "-scan_id")
-        return self.page(rows, SCAN_COLUMNS, scan_shape)
+        return self.page(SCANS, (), scan_shape)
 
     @extend_schema(
         operation_id="submit_scan",

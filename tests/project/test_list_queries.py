@@ -1,0 +1,97 @@
+"""What each list of the API asks the database, however many rows there are."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from apikeys.choices import ActorKind
+from apikeys.models import ApiKey, AuditEvent
+from scanners.contract import Severity
+from scans.models import Baseline, Scan, Worker
+from scans.models.scans import has_any
+from tests.scans.api_samples import make_finding, make_run, make_scan
+
+pytestmark = pytest.mark.django_db
+
+# The key and the page; a list of findings that is one scan's asks no more either.
+QUERIES = {
+    "scans": 2,
+    "scans/<uuid:scan_id>/findings": 2,
+    "findings": 2,
+    "baselines": 2,
+    "scanners": 2,
+    "api-keys": 2,
+    "audit-events": 2,
+}
+
+
+@pytest.mark.parametrize("path", QUERIES)
+def test_a_list_costs_the_same_queries_with_one_row_and_with_many(
+    api: APIClient, path: str
+) -> None:
+    scan = fill(1)
+    url = f"/api/v1/{path.replace('<uuid:scan_id>', str(scan.pk))}"
+    api.get(url)  # the key's last use is written once a minute
+    assert queries_of(api, url) == QUERIES[path]
+    rows = len(api.get(url).json())
+    for number in range(2, 9):
+        fill(number, scan)
+    assert path == "scanners" or len(api.get(url).json()) > rows
+    assert queries_of(api, url) == QUERIES[path]
+
+
+def test_every_list_is_among_them() -> None:
+    found = {path for path, view in routes() if "List" in view or "Findings" in view}
+    assert found == set(QUERIES)
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_a_severity_is_asked_for_in_the_words_of_its_index(severity: Severity) -> None:
+    rows = Scan.objects.filter(has_any(severity))
+    statement, parameters = rows.query.sql_with_params()
+    name = severity.name.lower()
+    assert f'"{name}_count" > 0' in statement
+    assert parameters == ()
+    assert f"scans_scan_has_{name}" in {index.name for index in Scan._meta.indexes}
+
+
+def fill(number: int, scan: Scan | None = None) -> Scan:
+    """Add one row to each list; findings to `scan`."""
+    made = make_scan(minutes=number, target=f"m{number}")
+    make_run(made)
+    make_finding(scan or made, number)
+    Baseline.objects.create(
+        scan=made, name=f"b{number}", scan_type="model", target=f"m{number}"
+    )
+    Worker.objects.create(name=f"w{number}")
+    ApiKey.objects.issue(name=f"k{number}", role="viewer")
+    AuditEvent.objects.create(
+        actor="a", actor_kind=ActorKind.KEY, action="scan.delete", object_type="scan"
+    )
+    return scan or made
+
+
+def queries_of(api: APIClient, url: str) -> int:
+    with CaptureQueriesContext(connection) as said:
+        assert api.get(url).status_code == 200
+    return len(said)
+
+
+def routes() -> list[tuple[str, str]]:
+    """Return path below /api/v1/ and view class of every route that can GET."""
+    found: list[tuple[str, str]] = []
+
+    def walk(patterns: list[URLPattern | URLResolver], prefix: str) -> None:
+        for each in patterns:
+            path = prefix + str(each.pattern)
+            if isinstance(each, URLResolver):
+                walk(each.url_patterns, path)
+            elif view := getattr(each.callback, "view_class", None):
+                found.append((path.removeprefix("api/v1/"), view.__name__))
+
+    walk(get_resolver().url_patterns, "")
+    return [each for each in found if not each[0].startswith("admin/")]
