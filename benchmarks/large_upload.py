@@ -15,23 +15,23 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import django
 import httpx
 
 from benchmarks.installation import PROJECT, Installation, running
+from benchmarks.latency import set_up
+from benchmarks.processes import family
 
 SIZE_BYTES = int(float(os.environ.get("BENCH_UPLOAD_BYTES", "1e9")))
 TENSORS = 64
@@ -47,9 +47,7 @@ ROLES = {
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
-    django.setup()
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    set_up()
     with tempfile.TemporaryDirectory(prefix="sentrascan-bench-") as folder:
         model = Path(folder) / "model.safetensors"
         write_model(model, SIZE_BYTES)
@@ -181,9 +179,9 @@ class Watch:
         self.disk = 0
 
     def look(self, here: Installation) -> None:
-        for process in processes_of(here):
-            most = max(process.memory_bytes, self.memory.get(process.role, 0))
-            self.memory[process.role] = most
+        for process in family(here.process_id):
+            role = role_of(process.words)
+            self.memory[role] = max(process.memory_bytes, self.memory.get(role, 0))
         self.disk = max(self.disk, disk_of(here.data))
 
 
@@ -204,41 +202,7 @@ def watched(here: Installation) -> Iterator[Watch]:
         thread.join()
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process of the installation as /proc shows it: see proc_pid_stat(5)."""
-
-    role: str
-    memory_bytes: int
-    processor_seconds: float
-
-
-def processes_of(here: Installation) -> Iterator[Process]:
-    parents: dict[int, int] = {}
-    found: dict[int, Process] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            words = (folder / "cmdline").read_text("utf-8", "replace").split("\0")
-        except OSError:
-            continue
-        number = int(folder.name)
-        parents[number] = int(fields[1])
-        ticks = int(fields[11]) + int(fields[12])
-        found[number] = Process(
-            role_of(words),
-            int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
-            ticks / os.sysconf("SC_CLK_TCK"),
-        )
-    for number, process in found.items():
-        above = number
-        while above and above != here.process_id:
-            above = parents.get(above, 0)
-        if above:
-            yield process
-
-
-def role_of(words: list[str]) -> str:
+def role_of(words: Sequence[str]) -> str:
     """Name a process by its command line. A warm host's is that of its scans too."""
     for word, role in ROLES.items():
         if any(word in each for each in words):
@@ -247,7 +211,11 @@ def role_of(words: list[str]) -> str:
 
 
 def processor_seconds(here: Installation, role: str) -> float:
-    return sum(p.processor_seconds for p in processes_of(here) if p.role == role)
+    return sum(
+        each.processor_seconds
+        for each in family(here.process_id)
+        if role_of(each.words) == role
+    )
 
 
 def disk_of(top: Path) -> int:

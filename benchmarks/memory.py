@@ -6,16 +6,15 @@ several share counts once in the sum. Nothing has been scanned yet, every host i
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import django
-
 from benchmarks.installation import running
+from benchmarks.latency import set_up
+from benchmarks.processes import family
 
 KIB_OF_MIB = 1 << 10
 STEADY_SECONDS = 5.0
@@ -30,8 +29,7 @@ PARTS = {
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
-    django.setup()
+    set_up()
     with running() as here:
         held = when_steady(here.process_id)
     for part, kib in sorted(held.items(), key=lambda pair: -pair[1]):
@@ -62,21 +60,12 @@ def by_part(process: int) -> dict[str, int]:
     held: dict[str, int] = defaultdict(int)
     for each in family(process):
         with suppress(OSError):  # one that has just ended
-            held[part_of(each)] += pss(each)
+            held[part_of(each.words)] += pss(each.number)
     return held
 
 
-def family(ancestor: int) -> Iterator[int]:
-    """Yield a process and all its descendants."""
-    yield ancestor
-    for thread in Path(f"/proc/{ancestor}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            yield from family(int(child))
-
-
-def part_of(process: int) -> str:
+def part_of(words: Sequence[str]) -> str:
     """Name the part by the command line; that of a host says its name."""
-    words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
     for sign, part in PARTS.items():
         if any(sign in word for word in words):
             return part

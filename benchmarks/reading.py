@@ -85,7 +85,7 @@ def among_many(stock: Stock, few: Database, many: Database) -> None:
 
 
 def verdicts(stock: Stock, many: Database) -> None:
-    picked = random.Random(4).sample(range(1, MANY + 1), DIGESTS)  # noqa: S311
+    picked = random.Random(4).sample(range(1, MANY + 1), DIGESTS)  # noqa: S311 - no secret
     digests = (hashlib.sha256(str(number).encode()).hexdigest() for number in picked)
     paths = [f"/api/v1/verdicts/sha256:{digest}" for digest in digests]
     with product(stock, many) as port:
@@ -112,7 +112,7 @@ def lists(port: int, key: str, scans: int) -> list[str]:
 
     Without `q`, which is a search: its price is that of the names that look alike.
     """
-    chance = random.Random(scans)  # noqa: S311
+    chance = random.Random(scans)  # noqa: S311 - no secret
     number = chance.randrange(scans // 2, scans)
     filters = [
         "",

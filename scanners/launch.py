@@ -60,7 +60,7 @@ def ended(function: "Callable[[], object]") -> int:
     except SystemExit as end:
         code = end.code
     # Whatever flies here would end a process of its own with a trace, too.
-    except BaseException:  # noqa: BLE001
+    except BaseException:  # noqa: BLE001 - see above
         traceback.print_exc()
         code = 1
     if not isinstance(code, int | None):
@@ -68,7 +68,7 @@ def ended(function: "Callable[[], object]") -> int:
         code = 1
     try:
         # Waits for threads, as the interpreter does at its end; no public name does.
-        threading._shutdown()  # type: ignore[attr-defined]
+        threading._shutdown()  # type: ignore[attr-defined]  # it is no public name
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:

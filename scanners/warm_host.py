@@ -123,7 +123,7 @@ def _be_supervisor(connection: socket.socket) -> NoReturn:
     except OSError as error:
         _refuse(error)
     # To the host's log: without an answer the worker takes the run for lost.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - see above
         traceback.print_exc()
     finally:
         os._exit(0)

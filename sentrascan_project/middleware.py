@@ -101,7 +101,7 @@ class LiveConnectionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if connection.vendor == "postgresql" and connection.connection is not None:
             is_quiet = _is_quiet(connection.connection.fileno())
-            connection.health_check_done = is_quiet  # type: ignore[attr-defined]
+            connection.health_check_done = is_quiet  # type: ignore[attr-defined]  # not in its stubs
         return self.get_response(request)
 
 

@@ -33,7 +33,7 @@ _KEY_COLUMNS = (
     "public_id",
     "digest",
 )
-_BY_PUBLIC_ID = f"SELECT {', '.join(_KEY_COLUMNS)} FROM api_keys WHERE public_id = %s"  # noqa: S608
+_BY_PUBLIC_ID = f"SELECT {', '.join(_KEY_COLUMNS)} FROM api_keys WHERE public_id = %s"  # noqa: S608 - our own names
 _LIVE_NAME = "apikeys_apikey_live_name"
 
 

@@ -180,6 +180,20 @@ def need(rung: sandbox.Rung) -> sandbox.Rung:
     return rung
 
 
+def need_tcp(rung: sandbox.Rung) -> sandbox.Rung:
+    """Return `rung` if it can hold a program to one port; skip the test if not."""
+    if rung is sandbox.Rung.LANDLOCK and landlock.abi() < landlock.HAS_TCP:
+        pytest.skip("this kernel's Landlock knows no TCP")
+    return rung
+
+
+def confined_alone(job: sandbox.Job) -> subprocess.CompletedProcess[bytes]:
+    """Run the sandbox's own program on `job`, without a supervisor."""
+    boot = [sys.executable, "-I", "-S", "-c", sandbox.BOOT, sandbox.HOME]
+    words = [*boot, "sandbox", "main", "2", *job.arguments()]
+    return subprocess.run(words, capture_output=True, check=False)
+
+
 @cache
 def _no_bubblewrap() -> str:
     """Return why the machine has no working bubblewrap; "" if it has."""

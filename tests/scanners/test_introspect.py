@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scanners import introspect, landlock, observations
+from scanners import introspect, observations
 from scanners.contract import ScanStopped
 from scanners.introspect import half_way
 from scanners.runner import Tool
@@ -19,7 +19,7 @@ from scanners.urls import Rules
 from . import mcp_servers
 from .laboratory import Lab, codes, gap, lists, opened
 from .mcp_samples import GITHUB_TOKEN
-from .standin import need, strongest
+from .standin import need, need_tcp, strongest
 
 pytestmark = pytest.mark.slow
 
@@ -33,8 +33,8 @@ def rung(request: pytest.FixtureRequest) -> Rung:
 def network(request: pytest.FixtureRequest, rung: Rung) -> Rules | None:
     """What a hostile server may not do it may do with a proxy neither."""
     rules: Rules | None = request.param
-    if rules and rung is Rung.LANDLOCK and landlock.abi() < landlock.HAS_TCP:
-        pytest.skip("this kernel's Landlock knows no TCP")
+    if rules:
+        need_tcp(rung)
     return rules
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from scanners import sandbox, syscalls
 from scanners.sandbox import Rung
 
 from .burglar import SECRET, Burgled
-from .standin import need
+from .standin import confined_alone, need
 
 
 @pytest.fixture(
@@ -182,12 +181,7 @@ def test_nothing_runs_when_the_sandbox_cannot_be_put_on(tmp_path: Path) -> None:
     job.rung = need(Rung.LANDLOCK)
     job.readable = [str(tmp_path / "missing")]
     job.scratch = job.working_directory = str(tmp_path)
-    boot = [sys.executable, "-I", "-S", "-c", sandbox.BOOT, sandbox.HOME]
-    done = subprocess.run(
-        [*boot, "sandbox", "main", "2", *job.arguments()],
-        capture_output=True,
-        check=False,
-    )
+    done = confined_alone(job)
     assert done.returncode == sandbox.NOT_CONFINED
     assert b"missing" in done.stderr
     assert not (tmp_path / "ran").exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
+
+from django.db import connection
 
 from apikeys.audit import COMMAND_LINE
 from scanners.contract import TargetKind
@@ -36,3 +39,17 @@ def run_now(scan: Scan) -> Scan:
     """Run the scan here, as a worker would, and return its row as it is then."""
     pipeline.run(scan.pk, owner="test")
     return Scan.objects.select_related("detail", "policy").get(pk=scan.pk)
+
+
+def run_in_thread(scan: Scan) -> threading.Thread:
+    """Run the scan beside the test; the thread is to be joined."""
+
+    def work() -> None:
+        try:
+            pipeline.run(scan.pk, owner="me")
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread

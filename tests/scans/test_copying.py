@@ -70,7 +70,7 @@ def stored(scan: Scan) -> list[tuple[Any, ...]]:
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {kept} FROM findings WHERE scan_id = %s "  # noqa: S608
+            f"SELECT {kept} FROM findings WHERE scan_id = %s "  # noqa: S608 - our own names
             "ORDER BY fingerprint",
             [scan.pk if connection.vendor == "postgresql" else scan.pk.hex],
         )

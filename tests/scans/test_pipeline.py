@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 
 import pytest
-from django.db import connection
 
 from scans import pipeline, recording
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.models import Finding, Scan, ScannerRun
 from scans.models.copying import COPY_ABOVE
 from tests.scans import stand_ins
-from tests.scans.builders import queued_scan, run_now
+from tests.scans.builders import queued_scan, run_in_thread, run_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,7 +129,7 @@ def test_an_unknown_scan_is_forgotten(scanners):
 def test_ending_a_scan_ends_its_tool(scanners, ending):
     scanners(stand_ins.Sleeper)
     scan = queued_scan({"m": b"w"})
-    worker = in_thread(scan)
+    worker = run_in_thread(scan)
     wait_until(lambda: Scan.objects.filter(pk=scan.pk, progress_stage="scan").exists())
     if ending == "cancel":
         assert Scan.objects.cancel(scan.pk)
@@ -203,18 +201,6 @@ def test_many_findings_of_a_deleted_scan_are_dropped_quietly(scanners, caplog):
         pipeline.run(scan.pk, owner="me")
     assert "was ended meanwhile" in caplog.text
     assert not Finding.objects.exists()
-
-
-def in_thread(scan: Scan) -> threading.Thread:
-    def work() -> None:
-        try:
-            pipeline.run(scan.pk, owner="me")
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
 
 
 def wait_until(condition, seconds: float = 20) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.utils import timezone
 
 from scanners.contract import ScanStopped
@@ -20,7 +20,7 @@ from scans.models.scans import ScanQuerySet
 from scans.progress import Meter
 from tests.scanners.standin import wait_for
 from tests.scans import stand_ins
-from tests.scans.builders import queued_scan, run_now
+from tests.scans.builders import queued_scan, run_in_thread, run_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,15 +142,7 @@ class TestJourney:
         sleeper = stand_ins.Sleeper()
         monkeypatch.setattr(pipeline, "scanners_for", lambda kind: [sleeper])
         scan = queued_scan({"m": b"w"}, timeout_seconds=6)
-
-        def work() -> None:
-            try:
-                pipeline.run(scan.pk, owner="me")
-            finally:
-                connection.close()
-
-        worker = threading.Thread(target=work)
-        worker.start()
+        worker = run_in_thread(scan)
         try:
             assert wait_for(lambda: told(scan.pk)["stage"] == "scan")
             first = told(scan.pk)

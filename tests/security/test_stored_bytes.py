@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from scanners import landlock, placement
@@ -29,7 +27,7 @@ from scans.models import Scan, Upload, worker_name
 from scans.sandboxing import ChosenRung
 from tests.scanners.standin import need, wait_for
 from tests.scans import stand_ins
-from tests.scans.builders import queued_scan, run_now
+from tests.scans.builders import queued_scan, run_in_thread, run_now
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -225,15 +223,7 @@ def test_bytes_that_are_removed_during_a_scan_are_scanned_to_the_end(
     use(monkeypatch, Rung.LANDLOCK, Waiter())
     scan = queued_scan({"m.bin": BYTES})
     path = storage.path_of(scan.files.get().upload.sha256)
-
-    def work() -> None:
-        try:
-            pipeline.run(scan.pk, owner="me")
-        finally:
-            connection.close()
-
-    worker = threading.Thread(target=work)
-    worker.start()
+    worker = run_in_thread(scan)
     try:
         assert wait_for(
             lambda: Scan.objects.filter(pk=scan.pk, progress_stage="scan").exists()
