@@ -294,6 +294,7 @@ def test_a_file_that_is_none_of_the_target_is_no_answer() -> None:
         ("one", {"failed_checks": 0}),
         ("harmless", {"assets": []}),
         ("harmless", {"passed_checks": 1}),
+        ("harmless", {"issues": [{}]}),
     ],
 )
 def test_a_report_that_lost_something_is_no_answer(
