@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -77,6 +78,27 @@ def follow(
             _rest(pause * max(1, open_count / 2), is_over)
             pause = min(pause * 1.1, LONGEST_PAUSE_SECONDS)
     return [latest[scan["scan_id"]] for scan in scans]
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Yield whether Ctrl-C came in the block; only a second one interrupts it.
+
+    An interrupt raised wherever the program happens to be is lost in a destructor and
+    leaves a database connection in the middle of a query.
+    """
+    is_asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal is_asked
+        is_asked = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: is_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _rest(seconds: float, is_over: Callable[[], bool]) -> None:

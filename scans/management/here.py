@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import orjson
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 
 from apikeys.audit import COMMAND_LINE
 from scans import intake, pipeline, storage
@@ -72,6 +72,7 @@ class Here:
         return [_plain(finding_shape(row)) for row in rows.values(*FINDING_COLUMNS)]
 
     def cancel(self, scan_id: str) -> None:
+        connection.close()  # an interrupt may have left it in the middle of a query
         with suppress(Conflict, NotFound):
             intake.cancel(uuid.UUID(scan_id), actor=COMMAND_LINE)
         if self._running is not None:

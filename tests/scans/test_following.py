@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,7 +17,7 @@ from rich.console import Console
 from scanners.contract import TargetKind
 from scans.management import following
 from scans.management.doors import Document
-from scans.management.following import follow, sending, share_of
+from scans.management.following import asked_to_stop, follow, sending, share_of
 from scans.management.here import Here
 from scans.management.orders import Order, Part
 from scans.management.remote import Remote
@@ -149,3 +150,14 @@ def test_what_is_stored_here_is_told_in_pieces(
     told: list[int] = []
     assert Here().submit(order, told.append)["scan_status"] == "queued"
     assert told == [1 << 20, 1 << 20, 5]
+
+
+def test_the_first_ctrl_c_is_asked_about_and_the_second_one_interrupts():
+    with asked_to_stop() as is_asked:
+        assert not is_asked()
+        signal.raise_signal(signal.SIGINT)
+        assert is_asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):  # and afterwards all is as it was
+        signal.raise_signal(signal.SIGINT)

@@ -18,7 +18,7 @@ from rich.console import Console
 from apikeys.management.command import SentraCommand, UsageError, whole_number
 from scanners.contract import TargetKind
 from scans.management.doors import Document, Door, Rejected, Unreachable
-from scans.management.following import follow, sending
+from scans.management.following import asked_to_stop, follow, sending
 from scans.management.here import Here
 from scans.management.orders import NotScannable, Options, Order, order_for
 from scans.management.quiet import hush_logs
@@ -111,7 +111,10 @@ class Command(SentraCommand):
                         raise UsageError(str(error)) from error
                     self.stderr.write(f"{order.target}: {error}")
                     refused.append(error)
-            ended = follow(door, scans, console) if scans else []
+            with asked_to_stop() as is_over:
+                ended = follow(door, scans, console, is_over=is_over) if scans else []
+            if is_over():
+                raise KeyboardInterrupt
             return [(s, door.findings(s["scan_id"])) for s in ended], refused
         except KeyboardInterrupt:
             for scan in scans:
