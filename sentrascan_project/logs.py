@@ -68,3 +68,28 @@ def _dumped(line: dict[str, Any]) -> str:
         for key, value in line.items()
     }
     return orjson.dumps(clean, default=str).decode()
+
+
+def configuration(level: str) -> dict[str, Any]:
+    """Return Django's LOGGING: everything from `level` up, to the standard error."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "sentrascan_project.logs.JsonFormatter"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+        },
+        # What comes and goes every ten seconds is no news.
+        "loggers": {
+            name: {"level": "WARNING"}
+            for name in (
+                "celery.beat",
+                "celery.worker.strategy",
+                "celery.app.trace",
+                # At DEBUG these two write headers, and with them signed addresses.
+                "httpcore",
+                "botocore",
+            )
+        },
+        "root": {"handlers": ["stderr"], "level": level},
+    }

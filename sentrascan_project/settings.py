@@ -11,6 +11,7 @@ from django.utils.csp import CSP
 
 from scanners.addresses import Allowed
 from scanners.urls import Rules, read_url
+from sentrascan_project import logs, timetable
 from sentrascan_project.environment import env, kept_secret, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -289,25 +290,10 @@ CELERY_WORKER_CONCURRENCY = env.int("SENTRASCAN_WORKER_CONCURRENCY", default=2)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_DEFAULT_QUEUE = "scans"
-# The reaper must not stand in line behind long scans: beat's own process takes it.
-CELERY_TASK_ROUTES = {
-    "scans.tasks.reap": {"queue": "housekeeping"},
-    "scans.tasks.prune": {"queue": "housekeeping"},
-}
+CELERY_TASK_ROUTES = timetable.ROUTES
 # A client never waits for a broker that is away: the reaper rings again.
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BEAT_SCHEDULE = {
-    "reap": {
-        "task": "scans.tasks.reap",
-        "schedule": REAPER_SECONDS,
-        "options": {"expires": REAPER_SECONDS},
-    },
-    "prune": {
-        "task": "scans.tasks.prune",
-        "schedule": 300,
-        "options": {"expires": 300},
-    },
-}
+CELERY_BEAT_SCHEDULE = timetable.schedule(reaper_seconds=REAPER_SECONDS)
 
 # --- Cache: rate-limit counters that all replicas share
 CACHES = {
@@ -374,27 +360,4 @@ WEB_THREADS = env.int("SENTRASCAN_WEB_THREADS", default=8)
 AUTH_FAILURES_PER_MINUTE = env.int("SENTRASCAN_AUTH_FAILURES_PER_MINUTE", default=20)
 
 # --- Logs: one JSON object a line
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "sentrascan_project.logs.JsonFormatter"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
-    },
-    # What comes and goes every ten seconds is no news.
-    "loggers": {
-        name: {"level": "WARNING"}
-        for name in (
-            "celery.beat",
-            "celery.worker.strategy",
-            "celery.app.trace",
-            # At DEBUG these two write headers, and with them signed addresses.
-            "httpcore",
-            "botocore",
-        )
-    },
-    "root": {
-        "handlers": ["stderr"],
-        "level": env.str("SENTRASCAN_LOG_LEVEL", default="INFO"),
-    },
-}
+LOGGING = logs.configuration(env.str("SENTRASCAN_LOG_LEVEL", default="INFO"))

@@ -1,0 +1,27 @@
+"""What the clock of an installation asks for, and which process takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HOUSEKEEPING = "housekeeping"
+PRUNE_SECONDS = 300
+
+# The reaper must not stand in line behind long scans: beat's own process takes it.
+ROUTES = {
+    "scans.tasks.reap": {"queue": HOUSEKEEPING},
+    "scans.tasks.prune": {"queue": HOUSEKEEPING},
+}
+
+
+def schedule(*, reaper_seconds: int) -> dict[str, dict[str, Any]]:
+    """Return Celery's beat schedule. What was not taken in time is asked for anew."""
+    every = {"reap": reaper_seconds, "prune": PRUNE_SECONDS}
+    return {
+        name: {
+            "task": f"scans.tasks.{name}",
+            "schedule": seconds,
+            "options": {"expires": seconds},
+        }
+        for name, seconds in every.items()
+    }
