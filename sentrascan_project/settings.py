@@ -25,6 +25,7 @@ SCANNERS_DIR = Path(
 UPLOAD_DIR = DATA_DIR / "uploads"
 RUN_DIR = DATA_DIR / "runs"
 HOSTS_DIR = DATA_DIR / "hosts"
+INSTALLATION_KEY_PATH = DATA_DIR / "installation-key"
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # --- Who we are to the outside

@@ -15,6 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import KombuError, OperationalError
 
 from scanners.hosts import WARM
+from scans import sealing
 from scans.detection import Detection, detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
@@ -66,13 +67,14 @@ class Checkup:
     workers: Check
     sandbox: Check
     hosts: Check
+    key: Check
     live_workers: Sequence[LiveWorker]
     versions: Mapping[str, str]
 
     @property
     def checks(self) -> list[Check]:
         rest = [self.database, self.broker, self.workers, self.sandbox]
-        rest.append(self.hosts)
+        rest += [self.hosts, self.key]
         return [*self.scanners, *rest]
 
     @property
@@ -84,6 +86,7 @@ def check_up() -> Checkup:
     """Look at everything, side by side."""
     with ThreadPoolExecutor(max_workers=3) as pool:
         broker = pool.submit(_in_thread, check_broker)
+        key = pool.submit(_in_thread, check_key)
         kept = pool.submit(_in_thread, check_database_and_workers)
         detections = detect_all()
         database, workers = kept.result()
@@ -94,6 +97,7 @@ def check_up() -> Checkup:
         workers=_workers(database, workers),
         sandbox=_sandbox(workers),
         hosts=_hosts(workers),
+        key=key.result(),
         live_workers=workers,
         versions={one.scanner: one.version for one in detections},
     )
@@ -110,6 +114,16 @@ def check_database_and_workers() -> tuple[Check, list[LiveWorker]]:
         return Check("database", "available", detail.strip()), _live_workers()
     except (DatabaseError, InterfaceError, OSError) as error:
         return Check("database", "broken", _one_line(error)), []
+
+
+def check_key() -> Check:
+    """Whether the installation key is there and is the one that rows rest on."""
+    try:
+        return Check("installation key", "available", sealing.state())
+    except sealing.KeyLost as error:
+        return Check("installation key", "broken", str(error))
+    except (DatabaseError, InterfaceError, OSError):
+        return Check("installation key", "missing", "the database does not say")
 
 
 def check_broker() -> Check:

@@ -1,6 +1,7 @@
 """Rows, queries and transitions, one file a noun."""
 
 from scans.models.baselines import Baseline
+from scans.models.installation import InstallationKey
 from scans.models.policies import Policy
 from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
@@ -13,6 +14,7 @@ __all__ = [
     "FINISHED",
     "Baseline",
     "Finding",
+    "InstallationKey",
     "Lease",
     "Policy",
     "ResultClaim",

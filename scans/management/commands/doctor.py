@@ -59,6 +59,7 @@ def document_of(checkup: Checkup) -> dict[str, Any]:
             ],
         },
         "sandbox": _document(checkup.sandbox),
+        "installation_key": _document(checkup.key),
     }
 
 
