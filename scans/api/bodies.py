@@ -16,8 +16,8 @@ from apikeys.api.strict import (
     StrictSerializer,
 )
 from scanners.contract import TargetKind
-from scans.intake import Submission
 from scans.storage import Received
+from scans.submissions import Submission
 
 PIECES = ("config", "tools", "prompts", "resources", "instructions")
 

@@ -15,12 +15,12 @@ from apikeys.audit import COMMAND_LINE
 from scans import intake, pipeline, storage
 from scans.choices import Conflict, NotFound, Refused, ScanStatus
 from scans.exports.shapes import FINDING_COLUMNS, finding_shape, read_scan_detail
-from scans.intake import Submission
 from scans.management.doors import Document, Moved, Rejected
 from scans.management.orders import Order, Part
 from scans.management.remote import COMMAND_LINE_FIELDS
 from scans.models import Finding, Scan, Worker, worker_name
 from scans.storage import Received
+from scans.submissions import Submission
 
 CHUNK = 1 << 20
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from apikeys.audit import COMMAND_LINE
 from scanners.contract import TargetKind
-from scans import intake, pipeline, storage
+from scans import intake, pipeline, storage, submissions
 from scans.models import Scan
 
 
@@ -22,7 +22,7 @@ def queued_scan(
     """Submit through intake; nobody hears the bell, since no worker runs."""
     scanners = fields.pop("scanners", None)
     received = tuple(storage.receive(n, body) for n, body in (files or {}).items())
-    submission = intake.Submission(
+    submission = submissions.Submission(
         scan_type=TargetKind.MCP if document is not None else TargetKind.MODEL,
         files=received,
         document=document,

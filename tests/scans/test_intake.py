@@ -12,8 +12,8 @@ from apikeys.models import AuditEvent
 from scanners.contract import TargetKind
 from scans import intake, storage, tasks
 from scans.choices import Conflict, Gone, NotFound, Refused, ScanStatus
-from scans.intake import Submission
 from scans.models import Policy, Scan, Target, Upload
+from scans.submissions import Submission
 from tests.scans.builders import queued_scan
 
 TOOLS = {"tools": [{"name": "add", "description": "Add two numbers."}]}

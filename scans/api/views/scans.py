@@ -28,8 +28,8 @@ from scans.api.uploads import UploadParser, received_files, texts_of
 from scans.api.views.door import Door, ListDoor
 from scans.choices import Gone, NotFound
 from scans.exports.shapes import SCANS, Row, read_scan_detail, scan_shape
-from scans.intake import Submission
 from scans.models import FINISHED, Scan
+from scans.submissions import Submission
 
 RETRY_SECONDS = "1"
 
