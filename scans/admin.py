@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from apikeys.admin import ReadOnlyAdmin
 from apikeys.authentication import actor_of
 from apikeys.permissions import Role, role_of
-from scans import baselines, intake
+from scans import baselines, intake, waiving
 from scans.choices import Conflict, Gone, NotFound
 from scans.models import (
     Baseline,
@@ -26,6 +26,7 @@ from scans.models import (
     ScannerRun,
     Target,
     Upload,
+    Waiver,
     Worker,
 )
 
@@ -163,6 +164,20 @@ class BaselineAdmin(DeletableAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Baseline) -> None:
         baselines.delete(obj.pk, actor=actor_of(request), request=request)
+
+
+@admin.register(Waiver)
+class WaiverAdmin(DeletableAdmin):
+    list_display = ("created_at", "fingerprint", "target", "created_by", "expires_at")
+    search_fields = ("=fingerprint", "=target")
+    search_help_text = "A whole fingerprint or a whole name of a target"
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Waiver]) -> None:
+        for key in list(queryset.values_list("pk", flat=True)):
+            waiving.delete(key, actor=actor_of(request), request=request)
+
+    def delete_model(self, request: HttpRequest, obj: Waiver) -> None:
+        waiving.delete(obj.pk, actor=actor_of(request), request=request)
 
 
 @admin.register(Policy)

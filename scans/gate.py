@@ -130,10 +130,14 @@ class JudgedFinding:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that one judgement rests on. `gaps` are sentences."""
+    """Everything that one judgement rests on.
+
+    `gaps` are sentences, `more_gaps` the number of those that nobody wrote down.
+    """
 
     findings: Sequence[JudgedFinding] = ()
     gaps: Sequence[str] = ()
+    more_gaps: int = 0
     completed: AbstractSet[str] = frozenset()
     has_sbom: bool = False
 
@@ -151,7 +155,8 @@ def decide(rules: PolicyRules, evidence: Evidence) -> Decision:
     else any gap is `inconclusive`, else `pass` (CONTRACT, Judgement).
     """
     breaches = _shorten(list(_breaches(rules, evidence.findings)), "finding")
-    gaps = _shorten(list(_gaps(rules, evidence)), "gap")
+    more = evidence.more_gaps if rules.requires_complete_coverage else 0
+    gaps = _shorten(list(_gaps(rules, evidence)), "gap", more)
     if breaches:
         return Decision(Verdict.FAIL, (*breaches, *gaps))
     if gaps:
@@ -196,9 +201,9 @@ def _gaps(rules: PolicyRules, evidence: Evidence) -> Iterable[str]:
         yield "The policy requires an SBOM, and none was made"
 
 
-def _shorten(reasons: list[str], noun: str) -> list[str]:
+def _shorten(reasons: list[str], noun: str, more: int = 0) -> list[str]:
     unique = list(dict.fromkeys(reasons))
-    if len(unique) <= REASONS_SHOWN:
+    more += max(0, len(unique) - REASONS_SHOWN)
+    if not more:
         return unique
-    more = len(unique) - REASONS_SHOWN
     return [*unique[:REASONS_SHOWN], f"and {more} more {noun}{'s' * (more > 1)}"]

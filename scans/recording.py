@@ -10,13 +10,14 @@ from typing import Any
 
 from django.db import transaction
 
-from scanners.contract import Category, ReportedFinding, Severity, Target
+from scanners.contract import ReportedFinding, Severity, Target
 from scanners.documents import servers_of
 from scanners.redaction import mask, mask_value, redact, secrets_of
-from scans import coverage, gate, reports
+from scans import coverage, reports
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.coverage import Outcome
 from scans.fingerprints import fingerprints
+from scans.judging import Facts, judge
 from scans.models import (
     Baseline,
     Finding,
@@ -26,6 +27,7 @@ from scans.models import (
     ScanDetail,
     ScannerRun,
     ScanSnapshot,
+    ScanWaiver,
     StoredResult,
 )
 
@@ -45,8 +47,8 @@ class Known:
     fingerprints: frozenset[str]
 
     @property
-    def in_force(self) -> frozenset[str]:
-        return self.fingerprints if self.baseline else frozenset()
+    def approved(self) -> frozenset[str] | None:
+        return self.fingerprints if self.baseline else None
 
 
 def record(
@@ -63,32 +65,43 @@ def record(
     outcomes = coverage.settle(said)
     _say_what_is_not_catalogued(outcomes)
     known = known_before(scan)
-    findings = finding_rows(scan, target, outcomes, known)
-    gaps = coverage.gap_sentences(target, outcomes)
-    if len(findings) > MAX_FINDINGS:
-        gaps.append(f"More than {MAX_FINDINGS} findings: the rest was not kept")
-    decision = judge(scan, findings, gaps, outcomes, known)
-    kept = findings[:MAX_FINDINGS]
+    facts = _facts(scan, target, outcomes, known)
+    judgement = judge(scan, facts)
+    kept = facts.findings[:MAX_FINDINGS]
     runs = _run_rows(scan, target, outcomes)
     results = _result_rows(said, runs)
     with transaction.atomic():
         if not Scan.objects.finish(
             lease,
             ScanStatus.COMPLETED,
-            verdict=decision.verdict,
+            verdict=judgement.decision.verdict,
             digest=target.digest,
             baseline=known.baseline,
             rules=rules,
-            is_of_bytes=_is_of_bytes(scan, outcomes, known),
+            is_of_bytes=all(each.status != RunStatus.SKIPPED for each in outcomes),
             **_counts(kept),
         ):
             logger.info("Scan %s was ended meanwhile; results are dropped", scan.pk)
             return
-        ScanDetail.objects.filter(pk=scan.pk).update(reasons=list(decision.reasons))
+        ScanDetail.objects.filter(pk=scan.pk).update(**judgement.detail(facts))
         _write_runs(scan, runs, results)
         Finding.objects.insert_many(kept)
+        ScanWaiver.objects.bulk_create(judgement.rows(scan, kept))
         ScanSnapshot.objects.create(scan=scan, **_seen(target, secrets))
-    logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, decision.verdict)
+    logger.info(
+        "Scan %s of %s: %s", scan.pk, scan.scan_type, judgement.decision.verdict
+    )
+
+
+def _facts(
+    scan: Scan, target: Target, outcomes: Sequence[Outcome], known: Known
+) -> Facts:
+    findings = finding_rows(scan, target, outcomes, known)
+    gaps = [_text(gap) for gap in coverage.gap_sentences(target, outcomes)]
+    if len(findings) > MAX_FINDINGS:
+        gaps.append(f"More than {MAX_FINDINGS} findings: the rest was not kept")
+    completed = {o.scanner for o in outcomes if o.status == RunStatus.COMPLETED}
+    return Facts(findings, gaps, completed, known.approved)
 
 
 def _seen(target: Target, secrets: frozenset[str]) -> dict[str, Any]:
@@ -202,38 +215,6 @@ def _finding_row(
     )
 
 
-def judge(
-    scan: Scan,
-    findings: Sequence[Finding],
-    gaps: Sequence[str],
-    outcomes: Sequence[Outcome],
-    known: Known,
-) -> gate.Decision:
-    document = scan.policy.document if scan.policy else gate.DEFAULT_DOCUMENT
-    evidence = gate.Evidence(
-        findings=[_judged(row, known) for row in findings],
-        gaps=gaps,
-        completed={o.scanner for o in outcomes if o.status == RunStatus.COMPLETED},
-    )
-    return gate.decide(gate.PolicyRules.from_document(document), evidence)
-
-
-def _judged(row: Finding, known: Known) -> gate.JudgedFinding:
-    return gate.JudgedFinding(
-        rule=row.rule,
-        severity=Severity(row.severity),
-        category=Category(row.category),
-        title=row.title,
-        where=_where(row.location),
-        is_known=row.fingerprint in known.in_force,
-    )
-
-
-def _where(location: dict[str, Any]) -> str:
-    path, member = location.get("path") or "", location.get("member")
-    return f"{path}:{member}" if member else path
-
-
 def _run_rows(
     scan: Scan, target: Target, outcomes: Sequence[Outcome]
 ) -> list[ScannerRun]:
@@ -272,17 +253,6 @@ def _result_rows(
             row.report = text
             rows.append(row)
     return rows
-
-
-def _is_of_bytes(scan: Scan, outcomes: Sequence[Outcome], known: Known) -> bool:
-    """Whether the verdict says something of the bytes wherever else they are.
-
-    A left-out scanner saw less of them, and a baseline is one target's.
-    """
-    document = scan.policy.document if scan.policy else gate.DEFAULT_DOCUMENT
-    is_compared = known.baseline is not None and document.get("only_new", False)
-    is_whole = all(outcome.status != RunStatus.SKIPPED for outcome in outcomes)
-    return is_whole and not is_compared
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:

@@ -101,10 +101,26 @@ class RunSerializer(serializers.Serializer[Any]):
     error = serializers.CharField(allow_null=True)
 
 
+class AppliedWaiverSerializer(serializers.Serializer[Any]):
+    """An accepted risk; `target` is null where it is accepted on all targets."""
+
+    waiver_id = serializers.UUIDField()
+    fingerprint = serializers.CharField()
+    target = serializers.CharField(allow_null=True)
+    reason = serializers.CharField()
+    created_by = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+
+
 class ScanDetailSerializer(ScanSerializer):
     """A scan with the runs of its scanners."""
 
     runs = RunSerializer(many=True)
+    waivers = AppliedWaiverSerializer(
+        many=True,
+        help_text="What the verdict rests on: the waivers that covered findings when "
+        "the scan was judged, as they were then.",
+    )
 
 
 class LocationSerializer(serializers.Serializer[Any]):
@@ -136,7 +152,9 @@ class FindingSerializer(serializers.Serializer[Any]):
     atlas = _texts()
     fingerprint = serializers.CharField()
     is_new = serializers.BooleanField()
-    waived = serializers.BooleanField()
+    waived = serializers.BooleanField(
+        help_text="Covered by a waiver now; the scan's verdict stays as it was given."
+    )
     waiver_id = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
 
@@ -171,6 +189,13 @@ class BaselineDetailSerializer(BaselineSerializer):
     """A baseline with the elements it holds."""
 
     elements = ElementSerializer(many=True)
+
+
+class WaiverSerializer(AppliedWaiverSerializer):
+    """A waiver, in force until it expires."""
+
+    created_at = serializers.DateTimeField()
+    is_expired = serializers.BooleanField()
 
 
 class VerdictSerializer(CountsSerializer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -18,7 +20,10 @@ from apikeys.api.strict import (
 from scanners.contract import TargetKind
 from scans.storage import Received
 from scans.submissions import Submission
+from scans.waivers import EVERY_TARGET
+from scans.waiving import MAX_REASON, MAX_TARGET
 
+_OFFSET = re.compile(r"(?:[zZ]|[+-][0-9]{2}:?[0-9]{2})$")
 PIECES = ("config", "tools", "prompts", "resources", "instructions")
 
 
@@ -176,3 +181,31 @@ class NewBaselineSerializer(StrictSerializer):
         if not isinstance(self.initial_data.get("scan_id"), str):
             raise ValidationError("Must be a valid UUID.")
         return value
+
+
+class StrictDateTimeField(serializers.DateTimeField):
+    """RFC 3339 text with its offset: whose midnight is meant is not guessed."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            self.fail("invalid", format="2027-01-31T00:00:00Z")
+        if not _OFFSET.search(value):
+            raise ValidationError("Say the offset from UTC, such as Z or +02:00.")
+        moment: datetime = super().to_internal_value(value)
+        return moment
+
+
+class NewWaiverSerializer(StrictSerializer):
+    fingerprint = StrictCharField(max_length=70)
+    target = StrictCharField(
+        max_length=MAX_TARGET,
+        required=False,
+        allow_null=True,
+        help_text="The whole name of one target; without it the waiver is for all.",
+    )
+    reason = StrictCharField(max_length=MAX_REASON)
+    expires_at = StrictDateTimeField()
+
+    def wanted(self) -> dict[str, Any]:
+        values = self.validated_data
+        return {**values, "target": values.get("target") or EVERY_TARGET}

@@ -26,6 +26,23 @@ VERDICT = (
     "holds. After a new version of the policy or other rules a pass is answered as "
     "`inconclusive` (`is_current` is false) until the bytes are scanned again."
 )
+WAIVE = (
+    "A waiver is made and deleted and never edited. It covers the finding in every "
+    "scan that is judged from now until `expires_at`; a verdict that was given before "
+    "stays, so scan again. Without `target` it holds for all targets."
+)
+WAIVERS = [
+    OpenApiExample(
+        "Accepted on one target for a quarter",
+        {
+            "fingerprint": f"v1:{'8c5b0a67' * 8}",
+            "target": "ranker.pkl",
+            "reason": "Only ever loaded in the sandboxed trainer, see RISK-142",
+            "expires_at": "2027-03-31T00:00:00Z",
+        },
+        request_only=True,
+    ),
+]
 PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.db.models import Q, QuerySet
 from rest_framework import serializers
@@ -13,7 +13,9 @@ from rest_framework.request import Request
 from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
 from scanners.contract import Category, Severity, TargetKind
 from scans.choices import BaselineStatus, ScanStatus, Verdict
+from scans.models import Waiver
 from scans.models.scans import has_any
+from scans.models.waivers import WaiverQuerySet
 
 type Rows = QuerySet[Any, Any]
 type Values = dict[str, Any]
@@ -117,8 +119,9 @@ class ScanFindingQuery(Query):
             rows = rows.filter(severity=Severity[name.upper()])
         if part := values.get("q"):
             rows = rows.filter(Q(title__icontains=part) | Q(rule__icontains=part))
-        # Nothing can waive a finding yet: all of them are unwaived.
-        return rows.none() if values.get("waived") == "true" else rows
+        if flag := values.get("waived"):
+            rows = _waived(rows) if flag == "true" else rows.filter(waiver_id=None)
+        return rows
 
 
 class FindingQuery(ScanFindingQuery):
@@ -135,10 +138,37 @@ class BaselineQuery(Query):
         return rows.filter(**values)
 
 
+class WaiverQuery(Query):
+    fingerprint = serializers.CharField(max_length=70, required=False)
+    target = serializers.CharField(max_length=500, required=False)
+    expired = serializers.ChoiceField(FLAGS, required=False)
+    stale = serializers.ChoiceField(
+        FLAGS,
+        required=False,
+        help_text="Whether it matches nothing in any target's newest completed scan.",
+    )
+
+    @classmethod
+    def filter(cls, rows: Rows, values: Values) -> Rows:
+        same = {"fingerprint": "fingerprint", "target": "target"}
+        waivers = cast(WaiverQuerySet, rows).filter(**_renamed(same, values))
+        if flag := values.get("expired"):
+            waivers = waivers.expired() if flag == "true" else waivers.in_force()
+        if flag := values.get("stale"):
+            waivers = waivers.stale() if flag == "true" else waivers.matching()
+        return waivers
+
+
 class VerdictQuery(Query):
     others = frozenset()
 
     policy = serializers.CharField(max_length=100, default="default")
+
+
+def _waived(rows: Rows) -> Rows:
+    # From the few waivers to their findings: most findings of a million have none.
+    prints = Waiver.objects.in_force().values("fingerprint")
+    return rows.filter(fingerprint__in=prints, waiver_id__isnull=False)
 
 
 def _renamed(lookups: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:

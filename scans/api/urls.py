@@ -13,6 +13,7 @@ from scans.api.views.findings import FindingListView, FindingView, ScanFindingsV
 from scans.api.views.scanners import ScannerListView
 from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
 from scans.api.views.verdicts import VerdictView
+from scans.api.views.waivers import WaiverListView, WaiverView
 
 urlpatterns = [
     path("scans", ScanListView.as_view(), name="scans"),
@@ -27,6 +28,8 @@ urlpatterns = [
     path("baselines/<uuid:baseline_id>", BaselineView.as_view(), name="baseline"),
     path("baselines/<uuid:baseline_id>/approve", ApproveView.as_view()),
     path("baselines/<uuid:baseline_id>/retire", RetireView.as_view()),
+    path("waivers", WaiverListView.as_view(), name="waivers"),
+    path("waivers/<uuid:waiver_id>", WaiverView.as_view(), name="waiver"),
     path("scanners", ScannerListView.as_view(), name="scanners"),
     path("verdicts/sha256:<str:digest>", VerdictView.as_view(), name="verdict"),
 ]

@@ -11,11 +11,12 @@ import uuid
 from operator import itemgetter
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
 from scanners.contract import Severity
 from scans.choices import Verdict
-from scans.models import Baseline, Finding, Scan, ScannerRun
+from scans.models import Baseline, Finding, Scan, ScannerRun, ScanWaiver, Waiver
 
 type Row = dict[str, Any]
 
@@ -74,7 +75,7 @@ _FINDING_SAME = (
     "is_new",
     "created_at",
 )
-FINDING_COLUMNS = (*_FINDING_SAME, "severity", "location", "taxonomy")
+FINDING_COLUMNS = (*_FINDING_SAME, "severity", "location", "taxonomy", "waiver_id")
 BASELINE_COLUMNS = (
     "baseline_id",
     "scan_id",
@@ -91,9 +92,29 @@ BASELINE_COLUMNS = (
     "retired_at",
     "retired_by",
 )
+WAIVER_COLUMNS = (
+    "waiver_id",
+    "fingerprint",
+    "target",
+    "reason",
+    "expires_at",
+    "created_at",
+    "created_by",
+)
+_APPLIED_COLUMNS = (
+    "waiver_id",
+    "fingerprint",
+    "target",
+    "reason",
+    "created_by",
+    "expires_at",
+)
 # Built once: naming 27 columns takes as long as reading a page of them.
 SCANS = Scan.objects.order_by("-created_at", "-scan_id").values(*SCAN_COLUMNS)
-FINDINGS = Finding.objects.values(*FINDING_COLUMNS)
+# Waived or not is asked at the moment of reading: an expired waiver covers nothing.
+FINDINGS = Finding.objects.annotate(
+    waiver_id=Subquery(Waiver.objects.of_findings().values("pk")[:1])
+).values(*FINDING_COLUMNS)
 # One C call for all that is answered as it is read; a loop takes four times as long.
 _scan_same = itemgetter(*_SCAN_SAME)
 _finding_same = itemgetter(*_FINDING_SAME)
@@ -117,13 +138,25 @@ def read_scan(scan_id: uuid.UUID) -> Row | None:
 
 
 def read_scan_detail(scan_id: uuid.UUID) -> Row | None:
-    """Return one scan with its runs; None when there is none."""
-    scan = read_scan(scan_id)
-    if scan is None:
+    """Return one scan with its runs and waivers; None when there is none."""
+    applied = ScanWaiver.objects.filter(scan=OuterRef("pk"))
+    row = SCANS.filter(pk=scan_id).annotate(has_waivers=Exists(applied)).first()
+    if row is None:
         return None
     runs = ScannerRun.objects.filter(scan_id=scan_id).order_by("scanner")
     columns = (*_RUN_SAME, "coverage", "error")
-    return scan | {"runs": [run_shape(row) for row in runs.values(*columns)]}
+    return scan_shape(row) | {
+        "runs": [run_shape(row) for row in runs.values(*columns)],
+        # Most scans have none, and cost no query for them.
+        "waivers": read_applied(scan_id) if row["has_waivers"] else [],
+    }
+
+
+def read_applied(scan_id: uuid.UUID) -> list[Row]:
+    """Return the waivers that covered findings when the scan was judged."""
+    rows = ScanWaiver.objects.filter(scan_id=scan_id).order_by("fingerprint")
+    shown = rows.values(*_APPLIED_COLUMNS)
+    return [row | {"target": row["target"] or None} for row in shown]
 
 
 def read_finding(finding_id: uuid.UUID) -> Row | None:
@@ -182,8 +215,8 @@ def finding_shape(row: Row) -> Row:
         "owasp_llm": taxonomy.get("owasp_llm", []),
         "owasp_mcp": taxonomy.get("owasp_mcp", []),
         "atlas": taxonomy.get("atlas", []),
-        "waived": False,
-        "waiver_id": None,
+        "waived": row["waiver_id"] is not None,
+        "waiver_id": row["waiver_id"],
     }
 
 
@@ -194,6 +227,18 @@ def baseline_shape(row: Row) -> Row:
     }
 
 
+def read_waiver(waiver_id: uuid.UUID) -> Row | None:
+    row = Waiver.objects.filter(pk=waiver_id).values(*WAIVER_COLUMNS).first()
+    return waiver_shape(row) if row else None
+
+
+def waiver_shape(row: Row) -> Row:
+    return row | {
+        "target": row["target"] or None,
+        "is_expired": row["expires_at"] <= timezone.now(),
+    }
+
+
 def verdict_shape(row: Row, changes: list[str]) -> Row:
     """Return what a scan says about its bytes, whatever they were called.
 
@@ -201,6 +246,9 @@ def verdict_shape(row: Row, changes: list[str]) -> Row:
     found with that, so a pass is one no more; what was found, was found.
     """
     scan = scan_shape(row)
+    if told := row["detail__of_bytes"]:
+        scan |= told
+        scan["passed"] = told["verdict"] == Verdict.PASS
     if changes:
         scan["reasons"] = [*changes, *scan["reasons"]]
         if scan["verdict"] == Verdict.PASS:

@@ -14,11 +14,11 @@ from django.db import connection, connections
 from apikeys.audit import COMMAND_LINE
 from scans import intake, pipeline, storage
 from scans.choices import Conflict, NotFound, Refused, ScanStatus
-from scans.exports.shapes import FINDING_COLUMNS, finding_shape, read_scan_detail
+from scans.exports.shapes import FINDINGS, finding_shape, read_scan_detail
 from scans.management.doors import Document, Moved, Rejected
 from scans.management.orders import Order, Part
 from scans.management.remote import COMMAND_LINE_FIELDS
-from scans.models import Finding, Scan, Worker, worker_name
+from scans.models import Scan, Worker, worker_name
 from scans.storage import Received
 from scans.submissions import Submission
 
@@ -68,8 +68,8 @@ class Here:
         return _found(uuid.UUID(scan_id))
 
     def findings(self, scan_id: str) -> list[Document]:
-        rows = Finding.objects.filter(scan=uuid.UUID(scan_id))
-        return [_plain(finding_shape(row)) for row in rows.values(*FINDING_COLUMNS)]
+        rows = FINDINGS.filter(scan=uuid.UUID(scan_id))
+        return [_plain(finding_shape(row)) for row in rows]
 
     def cancel(self, scan_id: str) -> None:
         connection.close()  # an interrupt may have left it in the middle of a query

@@ -8,6 +8,7 @@ from scans.models.runs import Finding, ScannerRun
 from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
 from scans.models.targets import Target
 from scans.models.uploads import ScanFile, Upload
+from scans.models.waivers import ScanWaiver, Waiver
 from scans.models.workers import Worker, worker_name
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "ScanDetail",
     "ScanFile",
     "ScanSnapshot",
+    "ScanWaiver",
     "ScannerRun",
     "StoredResult",
     "Target",
     "Upload",
+    "Waiver",
     "Worker",
     "worker_name",
 ]

@@ -87,8 +87,9 @@ class Finding(models.Model):
             ),
         ]
         constraints = [
+            # The fingerprint first: one index for this and for where it was found.
             models.UniqueConstraint(
-                fields=["scan", "fingerprint"], name="scans_finding_once_per_scan"
+                fields=["fingerprint", "scan"], name="scans_finding_once_per_scan"
             ),
             models.CheckConstraint(
                 condition=Q(severity__in=Severity.values),

@@ -216,8 +216,8 @@ class Scan(models.Model):
     )
     # scans.rulesets: the rules that the verdict rests on; "" where that is not sure.
     rules = models.CharField(max_length=64, blank=True)
-    # Every fitting scanner took part, and nothing of one target decided the verdict: it
-    # holds for these bytes wherever they are.
+    # Every fitting scanner took part: the scan speaks for these bytes wherever they
+    # are, with the verdict in `detail.of_bytes` where its own is one target's.
     is_of_bytes = models.BooleanField(default=False)
     # The baseline that this scan was compared with.
     baseline = models.ForeignKey(
@@ -326,6 +326,12 @@ class ScanDetail(models.Model):
     )
     labels = models.JSONField(default=dict)
     reasons = models.JSONField(default=list)
+    # {"verdict", "reasons"} without the waivers and the baseline of this one target,
+    # where it is another.
+    of_bytes = models.JSONField(null=True)
+    # All that the gate was told beside findings and runs: {"gaps", "more_gaps",
+    # "has_sbom"}. NULL for a scan that was never judged by the gate.
+    evidence = models.JSONField(null=True)
     # How it was asked for: source, scanners, timeout_seconds, introspect...
     options = models.JSONField(default=dict)
     traceparent = models.CharField(max_length=60, blank=True)

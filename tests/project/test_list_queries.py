@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apikeys.choices import ActorKind
 from apikeys.models import ApiKey, AuditEvent
 from scanners.contract import Severity
-from scans.models import Baseline, Scan, Worker
+from scans.models import Baseline, Scan, Waiver, Worker
 from scans.models.scans import has_any
 from tests.scans.api_samples import make_finding, make_run, make_scan
 
@@ -23,6 +26,7 @@ QUERIES = {
     "scans/<uuid:scan_id>/findings": 2,
     "findings": 2,
     "baselines": 2,
+    "waivers": 2,
     "scanners": 2,
     "api-keys": 2,
     "audit-events": 2,
@@ -68,6 +72,8 @@ def fill(number: int, scan: Scan | None = None) -> Scan:
         scan=made, name=f"b{number}", scan_type="model", target=f"m{number}"
     )
     Worker.objects.create(name=f"w{number}")
+    later = timezone.now() + timedelta(days=1)
+    Waiver.objects.create(fingerprint=f"v1:{number:064x}", reason="r", expires_at=later)
     ApiKey.objects.issue(name=f"k{number}", role="viewer")
     AuditEvent.objects.create(
         actor="a", actor_kind=ActorKind.KEY, action="scan.delete", object_type="scan"

@@ -68,6 +68,10 @@ def test_it_names_every_route_of_this_step(document: dict[str, Any]) -> None:
     DELETE /baselines/{baseline_id}
     POST /baselines/{baseline_id}/approve
     POST /baselines/{baseline_id}/retire
+    GET /waivers
+    POST /waivers
+    GET /waivers/{waiver_id}
+    DELETE /waivers/{waiver_id}
     GET /scanners
     GET /verdicts/sha256:{digest}
     GET /api-keys
@@ -136,6 +140,9 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
     scan.snapshot.save()
     body = {"scan_id": str(scan.pk), "name": "n"}
     baseline = api.post("/api/v1/baselines", body, format="json")["Location"]
+    risk = {"fingerprint": finding.fingerprint, "reason": "r"}
+    risk |= {"expires_at": "2999-01-01T00:00:00Z"}
+    waiver = api.post("/api/v1/waivers", risk, format="json")["Location"]
     Worker.objects.create(
         name="w", scanners={"modelaudit": {"status": "available", "version": "1"}}
     )
@@ -147,6 +154,8 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
         "/findings/{finding_id}": f"/findings/{finding.pk}",
         "/baselines": "/baselines",
         "/baselines/{baseline_id}": baseline.removeprefix("/api/v1"),
+        "/waivers": "/waivers",
+        "/waivers/{waiver_id}": waiver.removeprefix("/api/v1"),
         "/scanners": "/scanners",
         "/verdicts/sha256:{digest}": f"/verdicts/sha256:{DIGEST}",
         "/health": "/health",

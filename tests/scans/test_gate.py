@@ -10,6 +10,7 @@ from scanners.contract import Category, Severity
 from scans.choices import Verdict
 from scans.gate import (
     DEFAULT_DOCUMENT,
+    REASONS_SHOWN,
     Evidence,
     JudgedFinding,
     PolicyError,
@@ -167,3 +168,19 @@ def test_pass_means_no_breach_and_no_gap(found, gaps):
 def test_the_order_of_findings_never_matters(found):
     answers = {verdict(DEFAULT, *order) for order in itertools.permutations(found)}
     assert len(answers) == 1
+
+
+@given(st.integers(0, 45), st.booleans())
+def test_gaps_that_were_only_counted_are_judged_and_told_as_if_written(count, required):
+    document = {"require_scanners": ["absent"]} if required else {}
+    rules = PolicyRules.from_document(document)
+    gaps = [f"{number} was not examined" for number in range(count)]
+    cut = {"gaps": gaps[:REASONS_SHOWN], "more_gaps": max(0, count - REASONS_SHOWN)}
+    whole = decide(rules, Evidence(gaps=gaps, completed={"m"}))
+    assert decide(rules, Evidence(**cut, completed={"m"})) == whole
+
+
+def test_gaps_that_a_policy_allows_are_not_counted():
+    rules = PolicyRules.from_document({"require_coverage": "partial"})
+    evidence = Evidence(gaps=["x"] * REASONS_SHOWN, more_gaps=9, completed={"m"})
+    assert decide(rules, evidence).reasons == ()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apikeys.models import ApiKey
 from scans import rulesets
 from scans.choices import Verdict
-from scans.models import Policy, Scan, Worker
+from scans.models import Policy, Scan, ScanWaiver, Waiver, Worker
 from sentrascan_project.throttling import KeyRateThrottle
-from tests.scans.api_samples import DIGEST, make_scan
+from tests.scans.api_samples import DIGEST, make_finding, make_scan
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 URL = f"/api/v1/verdicts/sha256:{DIGEST}"
@@ -109,6 +110,44 @@ def test_no_reader_ever_sees_what_was_revoked(readers):
             (lambda: scan(3, Verdict.PASS, 2), "pass"),
             (lambda: worker("ab" * 32), "inconclusive"),
             (lambda: worker(rulesets.known_here()), "pass"),
+            (lambda: Scan.objects.all().delete(), ""),
+        ],
+    )
+
+
+def test_no_reader_ever_sees_a_pass_after_the_waiver_it_rested_on(readers):
+    kept: list[Waiver] = []
+
+    def waiver(target: str = "") -> None:
+        later = timezone.now() + timedelta(hours=1)
+        found = {"fingerprint": f"v1:{1:064x}", "target": target}
+        kept.append(Waiver.objects.create(**found, reason="r", expires_at=later))
+
+    def scan(minutes: int) -> None:
+        """As the worker writes it, in one transaction."""
+        with transaction.atomic():
+            made = make_scan(minutes=minutes, digest=DIGEST)
+            make_finding(made, 1)
+            ScanWaiver.objects.create(
+                scan=made,
+                waiver_id=kept[-1].pk,
+                fingerprint=kept[-1].fingerprint,
+                reason="r",
+                expires_at=kept[-1].expires_at,
+            )
+
+    def expire() -> None:
+        Waiver.objects.filter(pk=kept[-1].pk).update(expires_at=timezone.now())
+
+    hammer(
+        readers,
+        [
+            (waiver, ""),
+            (lambda: scan(1), "pass"),
+            (lambda: Waiver.objects.all().delete(), "inconclusive"),
+            (lambda: waiver("model.pkl"), "inconclusive"),
+            (waiver, "pass"),
+            (expire, "inconclusive"),
             (lambda: Scan.objects.all().delete(), ""),
         ],
     )

@@ -18,13 +18,24 @@ from scans.api.answers import VerdictSerializer
 from scans.api.conditional import answer
 from scans.api.queries import VerdictQuery
 from scans.api.views.door import Door
-from scans.choices import NotFound, ScanStatus
+from scans.choices import NotFound, ScanStatus, Verdict
 from scans.exports.shapes import SCAN_COLUMNS, verdict_shape
 from scans.models import Policy, Scan, Worker
+from scans.models.waivers import added, lapsed
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 RULES_CHANGED = "The rules have changed since this scan: scan these bytes again"
+WAIVERS_CHANGED = "Waivers have changed since this scan: scan these bytes again"
 POLICY_CHANGED = "The policy {} has changed since this scan: scan these bytes again"
+_IN_FORCE = (
+    "detail__of_bytes",
+    "rules",
+    "newest_version",
+    "has_other_rules",
+    "has_workers",
+    "has_lapsed_waivers",
+    "has_new_waivers",
+)
 
 
 class VerdictView(Door):
@@ -62,11 +73,11 @@ def read_verdict(digest: str, policy: str) -> dict[str, Any] | None:
             newest_version=Coalesce(newest.values("version")[:1], "policy_version"),
             has_other_rules=Exists(others),
             has_workers=Exists(Worker.objects.live()),
+            has_lapsed_waivers=Exists(lapsed()),
+            has_new_waivers=Exists(added()),
         )
         .order_by("-created_at", "-scan_id")
-        .values(
-            *SCAN_COLUMNS, "rules", "newest_version", "has_other_rules", "has_workers"
-        )
+        .values(*SCAN_COLUMNS, *_IN_FORCE)
         .first()
     )
     return latest
@@ -81,4 +92,9 @@ def changes_since(row: dict[str, Any]) -> list[str]:
         changes.append(RULES_CHANGED)
     if row["newest_version"] != row["policy_version"]:
         changes.append(POLICY_CHANGED.format(row["policy_name"]))
+    told = row["detail__of_bytes"] or row
+    # One more accepted risk changes nothing but a fail.
+    is_milder = row["has_new_waivers"] and told["verdict"] == Verdict.FAIL
+    if row["has_lapsed_waivers"] or is_milder:
+        changes.append(WAIVERS_CHANGED)
     return changes

@@ -1,0 +1,185 @@
+"""Accepted risks, and which of them a verdict rests on."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from scans.choices import ScanStatus
+from scans.ids import uuid7
+from scans.models.runs import Finding
+from scans.models.scans import Scan
+from scans.waivers import EVERY_TARGET, FINGERPRINT, AcceptedRisk
+
+
+class WaiverQuerySet(models.QuerySet["Waiver"]):
+    def in_force(self) -> Self:
+        # The database's clock: all processes then agree on the moment it ends.
+        return self.filter(expires_at__gt=Now())
+
+    def expired(self) -> Self:
+        return self.filter(expires_at__lte=Now())
+
+    def for_all(self) -> Self:
+        return self.filter(target=EVERY_TARGET)
+
+    def covering(self, target: str | Combinable) -> Self:
+        """Waivers of this target and of all, whether in force or not."""
+        return self.filter(Q(target=EVERY_TARGET) | Q(target=target))
+
+    def of_findings(self) -> Self:
+        """For a subquery of findings: the waivers in force of each, the widest first.
+
+        The order is that of `waivers.in_force`; a test holds the two together.
+        """
+        return (
+            self.in_force()
+            .covering(OuterRef("scan__target"))
+            .filter(fingerprint=OuterRef("fingerprint"))
+            .order_by("target", "-expires_at", "-waiver_id")
+        )
+
+    def stale(self) -> Self:
+        """Waivers that match no finding in any target's newest completed scan."""
+        return self.filter(~Exists(_newest_findings()))
+
+    def matching(self) -> Self:
+        return self.filter(Exists(_newest_findings()))
+
+    def risks(self) -> list[AcceptedRisk]:
+        names = tuple(AcceptedRisk.__dataclass_fields__)
+        return [AcceptedRisk(**row) for row in self.values(*names)]
+
+
+def _newest_findings() -> models.QuerySet[Any, Any]:
+    """For a subquery of waivers: what it matches, where nothing newer was looked at."""
+    completed = Scan.objects.filter(scan_status=ScanStatus.COMPLETED)
+    newer = completed.filter(
+        target=OuterRef("scan__target"),
+        scan_type=OuterRef("scan__scan_type"),
+        created_at__gt=OuterRef("scan__created_at"),
+    )
+    whose = ExpressionWrapper(OuterRef("target"), output_field=models.CharField())
+    return (
+        Finding.objects.annotate(whose=whose)
+        .filter(Q(whose=EVERY_TARGET) | Q(scan__target=F("whose")))
+        .filter(
+            ~Exists(newer),
+            fingerprint=OuterRef("fingerprint"),
+            scan__scan_status=ScanStatus.COMPLETED,
+        )
+    )
+
+
+class Waiver(models.Model):
+    """One weakness that somebody accepts, with a reason and until a moment.
+
+    It is made and deleted and never edited: a longer one is a new one.
+    """
+
+    waiver_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    fingerprint = models.CharField(max_length=70)
+    # The name of the one target that it is for; "" is for all.
+    target = models.CharField(max_length=500, blank=True)
+    reason = models.TextField()
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = models.CharField(max_length=200, blank=True)
+
+    objects = WaiverQuerySet.as_manager()
+
+    class Meta:
+        db_table = "waivers"
+        ordering = ["-created_at", "-waiver_id"]
+        indexes = [
+            # The list of waivers, newest first.
+            models.Index(
+                fields=["-created_at", "-waiver_id"], name="scans_waiver_newest"
+            ),
+            # Each finding of a list: is it waived?
+            models.Index(
+                fields=["fingerprint", "expires_at"], name="scans_waiver_of_finding"
+            ),
+            # A scan that is judged: the waivers of its target, and of all.
+            models.Index(
+                fields=["target", "expires_at"], name="scans_waiver_of_target"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(fingerprint__regex=FINGERPRINT),
+                name="scans_waiver_fingerprint_form",
+            ),
+            models.CheckConstraint(
+                condition=~Q(reason=""), name="scans_waiver_has_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint} on {self.target or 'all targets'}"
+
+
+class ScanWaiver(models.Model):
+    """A waiver that covered a finding when its scan was judged, as it was then.
+
+    A copy, and no key to the waiver: whoever deletes that one changes nothing of what
+    was decided, and can always be told by whom a risk had been accepted.
+    """
+
+    scan = models.ForeignKey(
+        "scans.Scan", models.DB_CASCADE, related_name="waivers", db_index=False
+    )
+    waiver_id = models.UUIDField()
+    fingerprint = models.CharField(max_length=70)
+    target = models.CharField(max_length=500, blank=True)
+    reason = models.TextField()
+    created_by = models.CharField(max_length=200, blank=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "scan_waivers"
+        constraints = [
+            # What a verdict rests on; also what the cascade walks.
+            models.UniqueConstraint(
+                fields=["scan", "fingerprint"], name="scans_scanwaiver_once_per_scan"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.waiver_id} in {self.scan_id}"
+
+
+# What /verdicts must know, of a scan that the outer query reads.
+
+
+def lapsed() -> models.QuerySet[ScanWaiver]:
+    """What the scan's verdict took as accepted everywhere and nobody accepts now."""
+    still = Waiver.objects.in_force().for_all()
+    return ScanWaiver.objects.filter(
+        ~Exists(still.filter(fingerprint=OuterRef("fingerprint"))),
+        scan=OuterRef("pk"),
+        target=EVERY_TARGET,
+    )
+
+
+def added() -> models.QuerySet[Waiver]:
+    """Waivers for all targets that cover a finding which the scan judged."""
+    judged = Finding.objects.annotate(
+        counted=Exists(
+            ScanWaiver.objects.filter(
+                scan=OuterRef("scan"),
+                fingerprint=OuterRef("fingerprint"),
+                target=EVERY_TARGET,
+            )
+        )
+    ).filter(
+        scan=OuterRef(OuterRef("pk")),
+        fingerprint=OuterRef("fingerprint"),
+        counted=False,
+    )
+    return Waiver.objects.in_force().for_all().filter(Exists(judged))
