@@ -27,6 +27,7 @@ COMMANDS = {
     "scan": "scan files, folders or MCP configurations and judge them",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
+    "waiver": "accept a finding until a moment, list and delete waivers",
     "user": "create a user of the console",
     "prune": "remove scans older than an age, and the bytes that nothing needs",
     "serve": "run the web server",

@@ -29,7 +29,8 @@ VERDICT = (
 WAIVE = (
     "A waiver is made and deleted and never edited. It covers the finding in every "
     "scan that is judged from now until `expires_at`; a verdict that was given before "
-    "stays, so scan again. Without `target` it holds for all targets."
+    "stays, so scan again. Without `target` it holds for all targets. A "
+    "fingerprint names a weakness at its place and not the bytes: others may have it."
 )
 WAIVERS = [
     OpenApiExample(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,6 +13,7 @@ from apikeys import keyring
 from apikeys.audit import COMMAND_LINE
 from apikeys.choices import Role
 from apikeys.management.command import SentraCommand, UsageError, whole_number
+from apikeys.management.tables import moment, table
 from apikeys.models import ApiKey, DuplicateName, NotLive
 
 SHOWN_ONCE = "This key is shown only this once: keep it now."
@@ -96,7 +96,7 @@ class Command(SentraCommand):
                 row["rotated_from"] = row.pop("rotated_from_id")
             self.stdout.write(json.dumps(rows, cls=DjangoJSONEncoder, indent=2))
             return
-        for line in _table([HEADINGS, *(_cells(key) for key in keys)]):
+        for line in table([HEADINGS, *(_cells(key) for key in keys)]):
             self.stdout.write(line)
 
     def revoke(self, options: dict[str, Any]) -> None:
@@ -144,22 +144,8 @@ def _cells(key: ApiKey) -> tuple[str, ...]:
         key.name,
         key.role,
         key.state,
-        _time(key.created_at),
-        _time(key.last_used_at),
-        _time(min(ends, default=None)),
+        moment(key.created_at),
+        moment(key.last_used_at),
+        moment(min(ends, default=None)),
         str(key.pk),
     )
-
-
-def _time(time: datetime | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%MZ") if time else "-"
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
