@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -41,6 +42,20 @@ def client_address(request: HttpRequest | Request) -> str:
             break
         seen = hop
     return str(seen)
+
+
+def is_direct_from(request: HttpRequest | Request, networks: Iterable[Network]) -> bool:
+    """Whether the client is in one of `networks`, as far as that can be known.
+
+    A request that a proxy forwarded which is none of ours may come from anywhere.
+    """
+    client = _address(client_address(request))
+    if client is None:
+        return False
+    is_forwarded = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED"} & set(request.META)
+    if is_forwarded and client == _address(request.META.get("REMOTE_ADDR", "")):
+        return False
+    return _is_in(client, tuple(networks))
 
 
 @lru_cache(maxsize=4)

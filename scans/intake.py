@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apikeys import audit
 from apikeys.audit import Actor
-from scans import storage, tasks
+from scans import measures, storage, tasks
 from scans.choices import Conflict, Gone, NotFound, Refused, ScanStatus
 from scans.models import (
     Policy,
@@ -65,6 +65,8 @@ def cancel(
                 raise NotFound("There is no such scan")
             raise Conflict("The scan is already finished")
         _audit("scan.cancel", scan_id, actor, request)
+        scan_type = Scan.objects.filter(pk=scan_id).values_list("scan_type", flat=True)
+        measures.count_cancelled(scan_type.get())
 
 
 def rescan(

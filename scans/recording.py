@@ -13,7 +13,7 @@ from django.db import transaction
 from scanners.contract import ReportedFinding, Severity, Target
 from scanners.documents import servers_of
 from scanners.redaction import mask, mask_value, redact, secrets_of
-from scans import coverage, reports
+from scans import coverage, measures, reports
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.coverage import Outcome
 from scans.fingerprints import fingerprints
@@ -67,6 +67,7 @@ def record(
     known = known_before(scan)
     facts = _facts(scan, target, outcomes, known)
     judgement = judge(scan, facts)
+    verdict = judgement.decision.verdict
     kept = facts.findings[:MAX_FINDINGS]
     runs = _run_rows(scan, target, outcomes)
     results = _result_rows(said, runs)
@@ -74,7 +75,7 @@ def record(
         if not Scan.objects.finish(
             lease,
             ScanStatus.COMPLETED,
-            verdict=judgement.decision.verdict,
+            verdict=verdict,
             digest=target.digest,
             baseline=known.baseline,
             rules=rules,
@@ -88,9 +89,8 @@ def record(
         Finding.objects.insert_many(kept)
         ScanWaiver.objects.bulk_create(judgement.rows(scan, kept))
         ScanSnapshot.objects.create(scan=scan, **_seen(target, secrets))
-    logger.info(
-        "Scan %s of %s: %s", scan.pk, scan.scan_type, judgement.decision.verdict
-    )
+        _count(scan, verdict, kept, runs)
+    logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, verdict)
 
 
 def _facts(
@@ -118,6 +118,16 @@ def _write_runs(
     if any(run.reused_from is None for run in runs):
         # Whoever waits for us now finds what there is.
         ResultClaim.objects.filter(scan_id=scan.pk).delete()
+
+
+def _count(
+    scan: Scan,
+    verdict: Verdict,
+    findings: Sequence[Finding],
+    runs: Sequence[ScannerRun],
+) -> None:
+    severities = Counter(Severity(finding.severity) for finding in findings)
+    measures.count_judged(scan, ScanStatus.COMPLETED, verdict, severities, runs)
 
 
 def kept_document(target: Target, secrets: frozenset[str]) -> Any:
@@ -151,6 +161,8 @@ def fail(lease: Lease, reason: str) -> bool:
         ):
             return False
         ScanDetail.objects.filter(pk=lease.scan_id).update(reasons=[reason])
+        scan = Scan.objects.get(pk=lease.scan_id)
+        measures.count_judged(scan, ScanStatus.FAILED, Verdict.INCONCLUSIVE)
     logger.warning("Scan %s failed: %s", lease.scan_id, reason)
     return True
 

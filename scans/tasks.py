@@ -13,7 +13,7 @@ from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
-from scans import pipeline, recording, retention
+from scans import measures, pipeline, recording, retention
 from scans.models import Lease, Scan, worker_name
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,30 @@ def give_back(worker: str) -> None:
 @shared_task(name="scans.tasks.reap")
 def reap() -> None:
     """Take back the scans of lost workers, and ring again for those nobody heard."""
+    take_back()
+    ring_again()
+    measures.note_task("reap")
+
+
+def take_back() -> None:
+    """Queue the scans of lost workers again, or end them at their last attempt."""
     lost = Scan.objects.expired().values_list("pk", "lease_owner", "attempt")
+    taken = 0
     for scan_id, owner, attempt in lost:
         lease = Lease(scan_id, owner, attempt)
         if attempt >= settings.MAX_ATTEMPTS:
-            recording.fail(lease, f"{attempt} attempts were lost with their workers")
+            reason = f"{attempt} attempts were lost with their workers"
+            taken += recording.fail(lease, reason)
         elif Scan.objects.requeue(lease):
             logger.warning("Scan %s lost attempt %s, queued again", scan_id, attempt)
             announce(scan_id, queue=QUEUE_AGAIN)
+            taken += 1
+    if taken:
+        measures.count_lost(taken)
+
+
+def ring_again() -> None:
+    """Ring for queued scans whose bell may be lost with the broker."""
     unheard = Scan.objects.unheard(seconds=UNHEARD_SECONDS).order_by("created_at")
     if not unheard.exists():
         return
@@ -90,6 +106,7 @@ def _messages_in(broker: Connection, queue: str) -> int:
 def prune() -> None:
     """Remove what no row needs any more."""
     retention.sweep(grace=timedelta(minutes=5))
+    measures.note_task("prune")
 
 
 def announce(scan_id: uuid.UUID, *, queue: str = QUEUE) -> None:

@@ -14,13 +14,14 @@ from django.http.response import HttpResponseBase
 
 from scans.ids import uuid7
 from sentrascan_project import logs
+from sentrascan_project.metrics import observe
 from sentrascan_project.problems import problem
 
 logger = logging.getLogger("sentrascan.request")
 
 API = "/api/"
 # Asked every few seconds by proxies and orchestrators: noise in a log.
-PROBES = frozenset({"/api/v1/health", "/livez", "/readyz"})
+PROBES = frozenset({"/api/v1/health", "/livez", "/readyz", "/metrics"})
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # W3C Trace Context, level 1: version, trace id, parent id, flags; ids are not all zero.
 _TRACEPARENT = re.compile(
@@ -72,12 +73,14 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
 def _log(
     request: HttpRequest, response: HttpResponseBase, started: float, trace_id: str
 ) -> None:
+    seconds = time.monotonic() - started
+    observe(request, response.status_code, seconds)
     # The path and never the query: what people search for is theirs.
     extra: dict[str, object] = {
         "method": request.method,
         "path": request.path,
         "status": response.status_code,
-        "duration_ms": round((time.monotonic() - started) * 1000, 1),
+        "duration_ms": round(seconds * 1000, 1),
     }
     if trace_id:
         extra["trace_id"] = trace_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,7 @@ from sentrascan_project import problems
 type Document = dict[str, Any]
 
 MEDIA_TYPE = "application/vnd.oai.openapi+json"
+_generating = threading.Lock()
 METHODS = ("get", "post", "put", "patch", "delete")
 # What each status means here; 401, 403 and the like need no word more.
 MEANINGS = {
@@ -178,8 +180,10 @@ def _describe(response: Document, status: int, operation: Document) -> None:
 @cache
 def document() -> bytes:
     """Return the schema as JSON; made once a process."""
-    generator = SchemaGenerator(api_version="v1")  # type: ignore[no-untyped-call]
-    schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    # The generator notes on the views' own classes where it is: two at once break it.
+    with _generating:
+        generator = SchemaGenerator(api_version="v1")  # type: ignore[no-untyped-call]
+        schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return orjson.dumps(schema, default=str)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,6 +47,15 @@ ALLOWED_HOSTS = [
 ]
 # Addresses or networks of proxies whose X-Forwarded-For is believed.
 TRUSTED_PROXIES = env.list("SENTRASCAN_TRUSTED_PROXIES", default=[])
+# Who may read /metrics without a key, besides this machine.
+try:
+    METRICS_ALLOW = [
+        ip_network(entry.strip())
+        for entry in env.list("SENTRASCAN_METRICS_ALLOW", default=[])
+        if entry.strip()
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(f"SENTRASCAN_METRICS_ALLOW: {error}") from error
 IS_HTTPS = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
@@ -67,6 +77,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "sentrascan_project.middleware.RequestIdMiddleware",
     "sentrascan_project.middleware.LiveConnectionMiddleware",
+    "sentrascan_project.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",

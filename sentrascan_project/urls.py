@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from sentrascan_project import schema
-from sentrascan_project.health import HealthView, livez
+from sentrascan_project.health import HealthView
 
 api: list[URLPattern | URLResolver] = [
     path("health", HealthView.as_view(), name="health"),
@@ -18,7 +18,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("api/v1/", include(api)),
     path("admin/", admin.site.urls),
-    path("livez", livez, name="livez"),
 ]
 
 handler400 = "sentrascan_project.api.bad_request"

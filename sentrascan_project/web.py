@@ -10,6 +10,8 @@ from django.conf import settings
 from gunicorn.config import Config  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from sentrascan_project import shared_counts
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 
 
@@ -28,6 +30,9 @@ class JsonLogger(Logger):  # type: ignore[misc]
         self.error_log = logging.getLogger("gunicorn.server")
         self.error_log.setLevel(self.loglevel)
 
+
+# Before the application is loaded: that decides how requests are counted.
+shared_counts.prepare(settings.DATA_DIR / "metrics")
 
 database = settings.DATABASES["default"]
 if database["ENGINE"].endswith("postgresql"):

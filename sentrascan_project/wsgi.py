@@ -10,4 +10,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 application = get_wsgi_application()
 # Django loads views at the first request: each worker for itself, while a client waits.
 # Here it happens once, before the fork, and the memory is shared.
-resolve("/livez")
+resolve("/api/v1/health")

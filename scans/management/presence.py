@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -110,6 +111,7 @@ class Presence:
                 "status": one.status,
                 "version": one.version,
                 "reason": one.reason,
+                "tried_at": time.time(),
             }
             for one in found
         }

@@ -6,6 +6,7 @@ from scans.models.policies import Policy
 from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
 from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
+from scans.models.tallies import Tally
 from scans.models.targets import Target
 from scans.models.uploads import ScanFile, Upload
 from scans.models.waivers import ScanWaiver, Waiver
@@ -26,6 +27,7 @@ __all__ = [
     "ScanWaiver",
     "ScannerRun",
     "StoredResult",
+    "Tally",
     "Target",
     "Upload",
     "Waiver",

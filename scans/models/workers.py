@@ -31,7 +31,8 @@ class Worker(models.Model):
     sandbox = models.CharField(max_length=20, blank=True)
     # scans.rulesets: what its scans rest on.
     rules = models.CharField(max_length=64, blank=True)
-    # {scanner: {"status": "available|missing|broken", "version", "reason", "host"}}
+    # {scanner: {"status": "available|missing|broken", "version", "reason", "host",
+    # "tried_at": seconds since 1970}}
     scanners = models.JSONField(default=dict)
 
     objects = WorkerQuerySet.as_manager()
