@@ -14,35 +14,33 @@ of its tools is called, or after it has noticed where it is.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from scanners import documents, landlock, observations, runner, strict_json
+from scanners import documents, landlock, mcp_answers, observations, runner
 from scanners.contract import (
     Limits,
     Observed,
     ScannerError,
     ScannerExceeded,
     ScannerTimeout,
-    Skipped,
     Target,
 )
 from scanners.launches import NODE, Canaries, Launch, NotStartable, launch
+from scanners.mcp_answers import Answer
 from scanners.proxy import Proxy
-from scanners.redaction import in_base64, mask, secrets_of
+from scanners.redaction import secrets_of
 from scanners.runner import Reach, Tool
 from scanners.sandbox import Rung
 from scanners.urls import Rules
 
-CLIENT = Path(__file__).with_name("mcp_client.py")
+CLIENT = "scanners.mcp_client:main"
 CLIENT_TOOL = "mcp-checkpoint"  # whose environment has the official client library
 MAX_SERVERS = 32
 MAX_ANSWERS = 32 << 20  # bytes of all servers together, held in the worker's memory
@@ -56,7 +54,6 @@ LIMITS = Limits(
     output_bytes=64 << 20,
     processes=32,
 )
-EMPTY = "it was started and lists nothing, which nobody can examine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +68,6 @@ class Sandbox:
     run_dir: Path
     stop: Event
     network: Rules | None = None
-
-
-@dataclass(slots=True)
-class Answer:
-    """What one server gave; `gap` says why that is not all, "" if it is."""
-
-    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    instructions: str = ""
-    observed: list[Observed] = field(default_factory=list)
-    gap: str = ""
-    size: int = 0
 
 
 def introspect(
@@ -114,7 +100,10 @@ def introspect(
         except NotStartable as error:
             answer.gap = f"it was not started: {error}"
         answers[name] = answer
-    return _with(target, document, answers, sources, sandbox)
+    bound: dict[str, Any] = {"sources": sources.digest if sources else ""}
+    if sandbox.network is not None:
+        bound["network"] = True
+    return mcp_answers.merged(target, answers, bound)
 
 
 def half_way(deadline: float) -> float:
@@ -155,11 +144,7 @@ def _heard(
     try:
         request = _request(start, sources, sandbox, seconds, proxy)
         raw = _said(request, sources, sandbox, seconds, proxy)
-        said = strict_json.parse(raw)
-        strict_json.check(said)  # its depth above all: what follows is recursive
-        answer = _answer(path, said, canaries)
-        answer.size = len(raw)
-        return answer
+        return mcp_answers.read(path, raw, canaries.names)
     except (ScannerExceeded, ScannerTimeout) as error:
         limit = error.limit if isinstance(error, ScannerExceeded) else "time"
         seen = observations.of_limit(path, limit, str(error))
@@ -180,7 +165,7 @@ def _proxy(sandbox: Sandbox, network: Rules, canaries: Canaries) -> Proxy:
     marks = {
         form.encode(): name
         for canary, name in canaries.names.items()
-        for form in _forms(canary)
+        for form in mcp_answers.forms_of(canary)
     }
     return Proxy(network, token=token, marks=marks, is_outside=is_inside)
 
@@ -193,7 +178,7 @@ def _seen_of(path: str, proxy: Proxy, canaries: Canaries) -> Iterator[Observed]:
         observations.REFUSED: traffic.refused,
     }
     # a canary in a host's name would be another one in every scan
-    named, _ = _without_canaries(places, canaries)
+    named, _ = mcp_answers.without(places, canaries.names)
     sent = sorted(traffic.marks)
     return observations.of_traffic(path, named, sent, traffic.excess)
 
@@ -207,14 +192,14 @@ def _said(
 ) -> bytes:
     """Run the client, which starts the server, and return what it wrote."""
     completed = runner.execute(
-        [str(sandbox.tool.python), "-I", str(CLIENT), "request.json"],
+        [*runner.start(sandbox.tool.python), CLIENT, "request.json"],
         name="the server",
         environment={"PYTHONDONTWRITEBYTECODE": "1"},
         limits=replace(LIMITS, wall_seconds=round(seconds, 1)),
         rung=sandbox.rung,
         run_dir=sandbox.run_dir,
         reach=Reach(
-            readable=(*sandbox.tool.readable, CLIENT),
+            readable=(*sandbox.tool.readable, runner.LAUNCH.parent),
             target=sources.root if sources else None,
             python=sandbox.tool.python,
             proxy_port=proxy.port if proxy else 0,
@@ -251,131 +236,3 @@ def _request(
         "answer_seconds": min(ANSWER_SECONDS, own),
     }
     return json.dumps(request).encode()
-
-
-def _answer(path: str, said: Any, canaries: Canaries) -> Answer:
-    """Read what the client wrote; raise `ValueError` for what it would never write."""
-    if not isinstance(said, dict) or not isinstance(said.get("lists"), list):
-        raise ValueError("it is not what the client writes")
-    _, echoed = _without_canaries([said["lists"], *_texts(said)], canaries)
-    said, _ = _without_canaries(said, canaries)
-    answer = Answer(observed=list(observations.of_conduct(path, said)))
-    answer.gap = observations.gap_of(said)
-    if echoed:
-        answer.observed.append(observations.of_echo(path, echoed))
-    try:
-        _read(answer, path, said)
-    except ValueError as error:
-        answer.gap = f"its lists are not usable: {error}"
-    if not answer.gap and not any((*answer.lists.values(), answer.instructions)):
-        answer.gap = EMPTY
-    return answer
-
-
-def _read(answer: Answer, path: str, said: Mapping[str, Any]) -> None:
-    """Take the lists over; raise `DocumentError` for what no list may hold."""
-    turns = [documents.read_document(turn) for turn in said["lists"][:2]]
-    instructions = said.get("instructions")
-    if isinstance(instructions, str):
-        documents.read_document({"instructions": instructions})
-        answer.instructions = instructions
-    for kind in documents.LISTS:
-        first, second = ([*(turn[kind] for turn in turns), [], []])[:2]
-        added = _lacking(second, first)
-        is_whole = len(turns) > 1 and not answer.gap
-        removed = _lacking(first, second) if is_whole else []
-        # what it showed only once is examined too
-        answer.lists[kind] = [*first, *added]
-        if added or removed:
-            answer.observed.append(observations.of_change(path, kind, added, removed))
-
-
-def _lacking(entries: list[Any], others: list[Any]) -> list[Any]:
-    """Return those of `entries` that are not among `others`."""
-    known = {json.dumps(each, sort_keys=True) for each in others}
-    return [each for each in entries if json.dumps(each, sort_keys=True) not in known]
-
-
-def _texts(said: Mapping[str, Any]) -> list[Any]:
-    return [said.get("instructions"), said.get("about")]
-
-
-def _without_canaries(value: Any, canaries: Canaries) -> tuple[Any, list[str]]:
-    """Return `value` with each canary named instead, and the names that were found."""
-    forms = {
-        form: name for canary, name in canaries.names.items() for form in _forms(canary)
-    }
-    if not forms:
-        return value, []
-    pattern = re.compile("|".join(map(re.escape, forms)))
-    found: set[str] = set()
-
-    def named(match: re.Match[str]) -> str:
-        found.add(forms[match.group()])
-        return f"[the value of {forms[match.group()]}]"
-
-    def walk(node: Any) -> Any:
-        if isinstance(node, str):
-            return pattern.sub(named, node)
-        if isinstance(node, dict):
-            return {walk(key): walk(child) for key, child in node.items()}
-        return [walk(child) for child in node] if isinstance(node, list) else node
-
-    return walk(value), sorted(found)
-
-
-def _forms(canary: str) -> Iterator[str]:
-    """Yield a canary as it is, in capitals, backwards, in hexadecimal and base64."""
-    yield from (canary, canary.upper(), canary[::-1], canary.encode().hex())
-    yield from in_base64(canary.encode())
-
-
-def _with(
-    target: Target,
-    document: dict[str, Any],
-    answers: Mapping[str, Answer],
-    sources: Target | None,
-    sandbox: Sandbox,
-) -> Target:
-    origins: dict[str, list[str]] = {kind: [] for kind in documents.LISTS}
-    texts = [answer.instructions for answer in answers.values() if answer.instructions]
-    document["instructions"] = "\n\n".join(texts) or None
-    for kind in documents.LISTS:
-        document[kind] = []
-        for name, answer in answers.items():
-            document[kind] += answer.lists.get(kind, [])
-            origins[kind] += [name] * len(answer.lists.get(kind, []))
-    observed = tuple(each for answer in answers.values() for each in answer.observed)
-    try:
-        documents.read_document(document)
-    except ValueError as error:
-        reason = f"the servers' lists together are not usable: {error}"
-        gaps = _gaps(answers, document, reason)
-        return replace(target, gaps=gaps, observed=observed)
-    document["origins"] = origins
-    bound = {**document, "sources": sources.digest if sources else ""}
-    if sandbox.network is not None:
-        bound["network"] = True
-    return replace(
-        target,
-        elements=documents.elements_of(document),
-        # not the digest of a document with the same lists that nobody started
-        digest=hashlib.sha256(documents.canonical(bound)).hexdigest(),
-        gaps=_gaps(answers, document),
-        document=document,
-        observed=observed,
-    )
-
-
-def _gaps(
-    answers: Mapping[str, Answer], document: Mapping[str, Any], reason: str = ""
-) -> tuple[Skipped, ...]:
-    secrets = secrets_of(document)
-    found: Sequence[tuple[str, str]] = [
-        (name, answer.gap or reason) for name, answer in answers.items()
-    ]
-    return tuple(
-        Skipped(f"servers/{name}", observations.shown(mask(gap, secrets)))
-        for name, gap in found
-        if gap
-    )
