@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ from scans.models import (
 )
 from scans.storage import Received
 from scans.submissions import Submission, checked
+
+logger = logging.getLogger(__name__)
 
 
 def submit(
@@ -102,7 +105,7 @@ def rescan(
         )
         _reuse(scan, names)
         _audit("scan.rescan", scan.pk, actor, request, of=str(scan_id))
-        transaction.on_commit(partial(tasks.announce, scan.pk))
+        _ring_after_commit(scan)
     return scan
 
 
@@ -153,8 +156,15 @@ def _create(
     )
     _store(scan, submission.files)
     _audit("scan.submit", scan.pk, actor, request, target=scan.target)
-    transaction.on_commit(partial(tasks.announce, scan.pk))
+    _ring_after_commit(scan)
     return scan
+
+
+def _ring_after_commit(scan: Scan) -> None:
+    # The one line with both ids: what the client sent, and what the worker logs.
+    said = partial(logger.info, "Scan %s is queued", scan.pk)
+    transaction.on_commit(partial(said, extra={"scan_id": str(scan.pk)}))
+    transaction.on_commit(partial(tasks.announce, scan.pk))
 
 
 def _insert(

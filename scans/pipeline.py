@@ -29,6 +29,7 @@ from scanners.contract import (
     TargetKind,
 )
 from scanners.install import installed
+from scanners.redaction import mask, secrets_of
 from scanners.registry import scanners_for
 from scanners.sandbox import Rung
 from scanners.workspace import (
@@ -76,6 +77,10 @@ def run(scan_id: uuid.UUID, *, owner: str) -> None:
 def examine(lease: Lease, stop: threading.Event) -> None:
     """Everything between the claim and the verdict."""
     scan = Scan.objects.select_related("detail", "policy").get(pk=lease.scan_id)
+    # W3C Trace Context: version, trace id, parent id, flags.
+    trace = scan.detail.traceparent.split("-")[1:2]
+    extra = {"trace_id": trace[0]} if trace else {}
+    logger.info("Scan %s begins, attempt %s", scan.pk, lease.attempt, extra=extra)
     options = scan.detail.options
     seconds = options.get("timeout_seconds") or settings.SCAN_TIMEOUT_SECONDS
     deadline = time.monotonic() + seconds
@@ -101,17 +106,20 @@ def examine(lease: Lease, stop: threading.Event) -> None:
         outcomes += left_out
     if stop.is_set():
         raise ScanStopped
-    for outcome in outcomes:
-        if outcome.status != RunStatus.COMPLETED:
-            logger.warning(
-                "%s did not complete in scan %s: %s",
-                outcome.scanner,
-                scan.pk,
-                outcome.reason,
-            )
+    say_what_failed(scan, target, outcomes)
     # Rules that changed meanwhile: nobody can say by which of them it was judged.
     is_same = rules == rulesets.of_this_process()
     recording.record(lease, scan, target, outcomes, rules=rules if is_same else "")
+
+
+def say_what_failed(scan: Scan, target: Target, outcomes: Sequence[Outcome]) -> None:
+    """Log each turn without a result. What a tool said may quote what it was given."""
+    failed = [each for each in outcomes if each.status != RunStatus.COMPLETED]
+    secrets = secrets_of(target.document or {}) if failed else frozenset()
+    for outcome in failed:
+        reason = mask(outcome.reason, secrets)
+        message = "%s did not complete in scan %s: %s"
+        logger.warning(message, outcome.scanner, scan.pk, reason)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from scanners.mcp_rules.tokens import without_tokens
+
 # Bound by the middleware for a request, and by the worker for a task.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 scan_id: ContextVar[str] = ContextVar("scan_id", default="")
@@ -55,7 +57,8 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         text = _dumped(line)
-        text = _API_KEY.sub(r"\1[masked]", text)
+        # The last line of defence: who logs takes care, and a library does not know.
+        text = without_tokens(_API_KEY.sub(r"\1[masked]", text))
         return text if record.levelno >= logging.ERROR else _WORD.sub(r"\1.", text)
 
 
@@ -86,7 +89,8 @@ def configuration(level: str) -> dict[str, Any]:
                 "celery.beat",
                 "celery.worker.strategy",
                 "celery.app.trace",
-                # At DEBUG these two write headers, and with them signed addresses.
+                # They write whole addresses, and headers at DEBUG.
+                "httpx",
                 "httpcore",
                 "botocore",
             )

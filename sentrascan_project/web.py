@@ -29,6 +29,17 @@ class JsonLogger(Logger):  # type: ignore[misc]
         logging.captureWarnings(True)
         self.error_log = logging.getLogger("gunicorn.server")
         self.error_log.setLevel(self.loglevel)
+        self.error_log.addFilter(without_request)
+
+
+def without_request(record: logging.LogRecord) -> bool:
+    """Cut what gunicorn quotes of a request: keys, and what people search for."""
+    said, colon, _ = str(record.msg).partition(": ")
+    if colon and said.startswith("Invalid request from"):
+        record.msg, record.args = said, ()
+    elif said.startswith("Error handling request") and isinstance(record.args, tuple):
+        record.args = tuple(str(each).partition("?")[0] for each in record.args)
+    return True
 
 
 # Before the application is loaded: that decides how requests are counted.

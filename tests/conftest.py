@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import planted
 from tests.servers import throwaway_servers
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 IS_SQLITE = os.environ.get("SENTRASCAN_TEST_DB", "") == "sqlite"
 _until_the_end = ExitStack()
+_leaked: list[str] = []
 
 
 def _prepare_environment() -> None:
@@ -78,8 +81,19 @@ def pytest_configure(config: pytest.Config) -> None:
         database["TEST"] = {"NAME": str(settings.DATA_DIR / "test.sqlite3")}
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the session over a planted secret in any log of any test."""
+    if WORKER:
+        return
+    for line in planted.leaks_of_the_session():
+        _leaked.append(line)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which rungs of the sandbox no test here has tried."""
+    """Say what was leaked, and which rungs of the sandbox no test here has tried."""
+    for line in _leaked[:20]:
+        terminalreporter.write_line(f"SECRET LOGGED  {line[:500]}", red=True, bold=True)
     skips = [each.longrepr for each in terminalreporter.stats.get("skipped", [])]
     reasons = [each[2] for each in skips if isinstance(each, tuple)]
     untried = Counter(
@@ -101,6 +115,16 @@ def _client(role: str) -> APIClient:
     client = APIClient()
     client.credentials(HTTP_X_API_KEY=plain)
     return client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logged() -> Iterator[None]:
+    """Keep what is logged, for the search at the end of the session."""
+    from sentrascan_project.logs import JsonFormatter
+
+    handler = planted.keep(JsonFormatter())
+    yield
+    handler.close()
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import planted
+
 ROOT = Path(__file__).resolve().parents[2]
 # What would lead a test's process to another test's database or server.
 OURS = ("SENTRASCAN_", "DATABASE_", "CELERY_", "DJANGO_")
@@ -84,8 +86,11 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        kept = planted.folder() / f"{self.process.pid}.started.log"
+        with kept.open("a", encoding="utf-8") as file:
+            for line in self.process.stdout:
+                self.lines.append(line.rstrip("\n"))
+                file.write(line)
 
     @property
     def text(self) -> str:

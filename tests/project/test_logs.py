@@ -81,3 +81,13 @@ def test_what_is_not_utf8_or_json_costs_no_line() -> None:
     extra = {"path": "a\udcff", "status": object()}
     found = json.loads(line(logging.INFO, "b\ud800", extra=extra, **DEFAULT))
     assert found["message"] == "b\\ud800"
+
+
+def test_a_token_of_a_known_format_is_masked_whoever_logs_it() -> None:
+    token = "ghp_" + "k7Xw2QpLz9RtVb4NmYc8HsDf3GjTa6EuQ1Zo"
+    try:
+        raise ValueError(f"bad header: {token}")
+    except ValueError:
+        text = line(logging.ERROR, "got %s", token, exc_info=sys.exc_info())
+    assert token not in text
+    assert "ValueError" in json.loads(text)["trace"]

@@ -9,6 +9,7 @@ from scans import pipeline, recording
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.models import Finding, Scan, ScannerRun
 from scans.models.copying import COPY_ABOVE
+from tests import planted
 from tests.scans import stand_ins
 from tests.scans.builders import queued_scan, run_in_thread, run_now
 
@@ -64,6 +65,21 @@ def test_a_scanner_without_an_answer_is_inconclusive(scanners, broken, status, s
     assert run.status == status
     assert said in run.error
     assert said in scan.detail.reasons[0]
+
+
+def test_what_a_broken_scanner_quotes_is_not_logged(scanners, caplog):
+    class Quoting(stand_ins.Garbled):
+        name = "quoting"
+        code = f"print('cannot read {planted.MARK}0fAConfiguration77')"
+
+    scanners(Quoting)
+    secret = f"{planted.MARK}0fAConfiguration77"
+    config = {"a": {"command": "a", "env": {"API_TOKEN": secret}}}
+    with caplog.at_level("DEBUG"):
+        scan = run_now(queued_scan(document={"config": {"mcpServers": config}}))
+    assert "quoting did not complete" in caplog.text
+    assert secret not in caplog.text
+    assert secret not in scan.runs.get(scanner="quoting").error
 
 
 def test_one_broken_scanner_does_not_cost_the_findings_of_the_others(scanners):
