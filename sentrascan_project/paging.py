@@ -25,6 +25,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from apikeys.api.strict import PAGE_PARAMETERS
+from scans.models import Remembered
 
 if TYPE_CHECKING:
     # DRF's views import this module: it is named in their settings.
@@ -148,6 +149,7 @@ class LongLists:
 
 
 long_lists = LongLists()
+remembered = Remembered()
 
 
 class KeysetPagination(BasePagination):
@@ -167,7 +169,11 @@ class KeysetPagination(BasePagination):
         if values:
             rows = rows.filter(order.beyond(values, is_back=is_back))
             rows = rows.order_by(*order.reversed()) if is_back else rows
-        page = list(rows[offset : offset + limit + 1])
+        rows = rows[offset : offset + limit + 1]
+        if getattr(view, "is_lasting", False):
+            page = remembered.rows(request.get_full_path(), rows)
+        else:
+            page = list(rows)
         has_more = len(page) > limit
         page = page[:limit][::-1] if is_back else page[:limit]
         is_first = not values and not offset

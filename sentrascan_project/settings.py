@@ -127,10 +127,14 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     # Prepared statements pay on the list queries; a connection per request does not.
+    # Each is planned for its values: a plan for any status walks all rows for a rare.
+    _options = _database.get("OPTIONS", {})
+    _plans = f"{_options.get('options', '')} -c plan_cache_mode=force_custom_plan"
     _database["CONN_MAX_AGE"] = 600
     _database["CONN_HEALTH_CHECKS"] = True
     _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
+        **_options,
+        "options": _plans.strip(),
         "server_side_binding": True,
         "prepare_threshold": 5,
         "connect_timeout": 5,

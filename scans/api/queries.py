@@ -36,6 +36,8 @@ class Query(StrictSerializer):
     """One list's parameters; those of the page (`others`) are the paginator's."""
 
     others: ClassVar[frozenset[str]] = PAGE_PARAMETERS
+    # The same words always mean the same SQL: no filter looks at a clock or at rows.
+    is_lasting: ClassVar[bool] = False
 
     @classmethod
     def read(cls, request: Request) -> Values:
@@ -62,6 +64,8 @@ def _checked(query: type[Query], asked: tuple[tuple[str, str], ...]) -> Values:
 
 
 class ScanQuery(Query):
+    is_lasting = True
+
     scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
     scan_status = serializers.ChoiceField(ScanStatus.choices, required=False)
     verdict = serializers.ChoiceField(Verdict.choices, required=False)

@@ -3,6 +3,7 @@
 from scans.models.baselines import Baseline
 from scans.models.installation import InstallationKey
 from scans.models.policies import Policy
+from scans.models.prepared import Prepared, Remembered
 from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
 from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
@@ -10,7 +11,7 @@ from scans.models.tallies import Tally
 from scans.models.targets import Target
 from scans.models.uploads import ScanFile, Upload
 from scans.models.waivers import ScanWaiver, Waiver
-from scans.models.workers import Worker, worker_name
+from scans.models.workers import Worker, live_since, worker_name
 
 __all__ = [
     "FINISHED",
@@ -19,6 +20,8 @@ __all__ = [
     "InstallationKey",
     "Lease",
     "Policy",
+    "Prepared",
+    "Remembered",
     "ResultClaim",
     "Scan",
     "ScanDetail",
@@ -32,5 +35,6 @@ __all__ = [
     "Upload",
     "Waiver",
     "Worker",
+    "live_since",
     "worker_name",
 ]

@@ -20,6 +20,7 @@ from django.utils import timezone
 from scanners.contract import Severity, TargetKind
 from scans.choices import ScanStatus, Verdict
 from scans.ids import uuid7
+from scans.models.json_columns import ListedJsonField
 
 FINISHED = (ScanStatus.COMPLETED, ScanStatus.FAILED, ScanStatus.CANCELLED)
 JUDGED = (ScanStatus.COMPLETED, ScanStatus.FAILED)
@@ -324,11 +325,11 @@ class ScanDetail(models.Model):
     scan = models.OneToOneField(
         Scan, models.DB_CASCADE, primary_key=True, related_name="detail"
     )
-    labels = models.JSONField(default=dict)
-    reasons = models.JSONField(default=list)
+    labels = ListedJsonField(default=dict)
+    reasons = ListedJsonField(default=list)
     # {"verdict", "reasons"} without the waivers and the baseline of this one target,
     # where it is another.
-    of_bytes = models.JSONField(null=True)
+    of_bytes = ListedJsonField(null=True)
     # All that the gate was told beside findings and runs: {"gaps", "more_gaps",
     # "has_sbom"}. NULL for a scan that was never judged by the gate.
     evidence = models.JSONField(null=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -17,9 +17,17 @@ def worker_name(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}"
 
 
+def live_since() -> datetime:
+    """Return since when a worker must have been seen to be live now."""
+    return timezone.now() - LIVE
+
+
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def live(self) -> Self:
-        return self.filter(seen_at__gte=timezone.now() - LIVE)
+        return self.seen_since(live_since())
+
+    def seen_since(self, moment: datetime) -> Self:
+        return self.filter(seen_at__gte=moment)
 
 
 class Worker(models.Model):

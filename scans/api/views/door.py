@@ -47,5 +47,6 @@ class ListDoor(Door):
         """
         assert self.query is not None  # noqa: S101 - every list has its query
         kept = self.query.filter(rows, self.asked)
+        self.is_lasting = self.query.is_lasting
         page = self.paginate_queryset(kept.values(*columns) if columns else kept)
         return self.get_paginated_response([shape(row) for row in page or ()])

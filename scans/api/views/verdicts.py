@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from datetime import datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -19,8 +19,8 @@ from scans.api.conditional import answer
 from scans.api.queries import VerdictQuery
 from scans.api.views.door import Door
 from scans.choices import NotFound, ScanStatus, Verdict
-from scans.exports.shapes import SCAN_COLUMNS, verdict_shape
-from scans.models import Policy, Scan, Worker
+from scans.exports.shapes import SCAN_COLUMNS, Row, verdict_shape
+from scans.models import Policy, Prepared, Scan, Worker, live_since
 from scans.models.waivers import added, lapsed
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -59,31 +59,38 @@ class VerdictView(Door):
         )
 
 
-def read_verdict(digest: str, policy: str) -> dict[str, Any] | None:
+def read_verdict(digest: str, policy: str) -> Row | None:
     """Return the latest scan that speaks for these bytes, and what is in force now.
 
     In one statement, so that both are of one moment.
     """
+    rows = _LATEST.rows(digest=digest, policy=policy, live_since=live_since())
+    return rows[0] if rows else None
+
+
+def _latest(digest: str, policy: str, live_since: datetime) -> QuerySet[Scan, Row]:
     newest = Policy.objects.filter(name=OuterRef("policy_name")).order_by("-version")
-    others = Worker.objects.live().exclude(rules=OuterRef("rules"))
-    latest: dict[str, Any] | None = (
+    live = Worker.objects.seen_since(live_since)
+    rows: QuerySet[Scan, Row] = (
         Scan.objects.filter(digest=digest, policy_name=policy, is_of_bytes=True)
         .filter(scan_status=ScanStatus.COMPLETED)
         .annotate(
             newest_version=Coalesce(newest.values("version")[:1], "policy_version"),
-            has_other_rules=Exists(others),
-            has_workers=Exists(Worker.objects.live()),
+            has_other_rules=Exists(live.exclude(rules=OuterRef("rules"))),
+            has_workers=Exists(live),
             has_lapsed_waivers=Exists(lapsed()),
             has_new_waivers=Exists(added()),
         )
         .order_by("-created_at", "-scan_id")
-        .values(*SCAN_COLUMNS, *_IN_FORCE)
-        .first()
+        .values(*SCAN_COLUMNS, *_IN_FORCE)[:1]
     )
-    return latest
+    return rows
 
 
-def changes_since(row: dict[str, Any]) -> list[str]:
+_LATEST = Prepared(_latest)
+
+
+def changes_since(row: Row) -> list[str]:
     """Say what the verdict rests on that is not in force any more."""
     changes = []
     # A web process on a host without the tools believes the workers.

@@ -1,0 +1,95 @@
+"""SQL that is built once answers as SQL that is built each time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from scans.api.queries import ScanQuery
+from scans.exports.shapes import SCAN_COLUMNS
+from scans.models import Prepared, Remembered, Scan
+from scans.models.prepared import MAX_REMEMBERED, Statement
+from tests.scans.api_samples import make_scan
+
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
+HARD_TEXTS = ["", "%s", "a'b", 'a"b', "a\\b", "é\u202e", "%(x)s", "{}", "$1"]
+
+
+def scans_of(target: str, since: datetime) -> QuerySet[Scan, dict[str, Any]]:
+    rows = Scan.objects.filter(target=target, created_at__gte=since)
+    return rows.order_by("-created_at", "-scan_id").values(*SCAN_COLUMNS)
+
+
+@pytest.mark.parametrize("text", HARD_TEXTS)
+def test_it_answers_as_the_query_that_it_was_built_of(text: str) -> None:
+    prepared = Prepared(scans_of)
+    for target in (text, "other"):
+        make_scan(target=target)
+        make_scan(target=target)
+    for since in (timezone.now() - timedelta(hours=1), timezone.now()):
+        for target in (text, "other"):
+            expected = list(scans_of(target, since))
+            assert prepared.rows(target=target, since=since) == expected
+    assert len(prepared.rows(target=text, since=datetime(2026, 1, 1, tzinfo=UTC))) == 2
+
+
+def test_a_value_that_the_sql_does_not_hold_is_told() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite prepares nothing")
+    prepared = Prepared(lambda target, kind: scans_of(target, timezone.now()))
+    with pytest.raises(TypeError, match="not found again in the SQL: kind"):
+        prepared.rows(target="a", kind="model")
+
+
+def test_rows_that_are_no_dicts_are_told() -> None:
+    with pytest.raises(TypeError, match="names all of its columns"):
+        Statement.of(Scan.objects.all())  # type: ignore[arg-type]
+
+
+def test_it_remembers_so_many_statements() -> None:
+    kept = Remembered()
+    make_scan(target="a")
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(MAX_REMEMBERED + 3):
+        target = "a" if number % 2 else "b"
+        found = kept.rows(number, scans_of(target, since))
+        assert [row["target"] for row in found] == ["a"] * (number % 2)
+    assert len(kept._statements) <= MAX_REMEMBERED
+
+
+def test_a_list_asked_for_again_shows_what_has_come_since(api: APIClient) -> None:
+    path = "/api/v1/scans?target=again&limit=5"
+    assert api.get(path).json() == []
+    scan = make_scan(target="again")
+    make_scan(target="other")
+    assert [row["scan_id"] for row in api.get(path).json()] == [str(scan.pk)]
+    assert api.get("/api/v1/scans?target=agai&limit=5").json() == []
+    assert len(api.get("/api/v1/scans?limit=5").json()) == 2
+
+
+def test_what_a_scan_list_asks_looks_at_no_clock() -> None:
+    """Each filter gives the same SQL and values whenever it is built."""
+    values = {
+        "scan_type": "model",
+        "scan_status": "completed",
+        "verdict": "pass",
+        "passed": "false",
+        "target": "a",
+        "q": "abc",
+        "severity": "high",
+        "created_after": datetime(2026, 1, 1, tzinfo=UTC),
+        "created_before": datetime(2026, 2, 1, tzinfo=UTC),
+    }
+    assert values.keys() == ScanQuery().fields.keys()
+    first, second = (
+        ScanQuery.filter(Scan.objects.all(), values).query.sql_with_params()
+        for _ in range(2)
+    )
+    assert first == second
+    assert ScanQuery.is_lasting
