@@ -167,16 +167,16 @@ def decide(rules: PolicyRules, evidence: Evidence) -> Decision:
 def _breaches(rules: PolicyRules, findings: Sequence[JudgedFinding]) -> Iterable[str]:
     worst_first = sorted(findings, key=lambda finding: -finding.severity)
     for finding in worst_first:
-        if finding.is_waived or finding.rule in rules.allow_rules:
-            continue
-        if why := _breach(rules, finding):
+        if why := breach(rules, finding):
             is_said = not finding.where or finding.where in finding.title
             where = "" if is_said else f" in {finding.where}"
             yield f"{finding.title}{where} ({finding.rule}, {why})"
 
 
-def _breach(rules: PolicyRules, finding: JudgedFinding) -> str:
+def breach(rules: PolicyRules, finding: JudgedFinding) -> str:
     """Return why the policy fails this finding, or ''."""
+    if finding.is_waived or finding.rule in rules.allow_rules:
+        return ""
     name = finding.severity.name.lower()
     if finding.category == Category.BASELINE_DRIFT:
         # Drift is judged by its kind alone, never by threshold.

@@ -138,6 +138,8 @@ def _complete(operation: Document, path: str, method: str) -> None:
     if method == "post":
         statuses |= {409, 411, 413, 415, 422}
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    if "/report." in path:
+        statuses |= {409}
     if path.endswith("/rescan"):
         statuses |= {410}
     if path.endswith("/scans") and method == "post":

@@ -20,8 +20,13 @@ def answer(request: Request, data: Any, *, is_final: bool) -> HttpResponse:
     if not is_final:
         return HttpResponse(body, "application/json")
     etag = f'"{hashlib.sha256(body).hexdigest()[:40]}"'
-    known = parse_etags(request.headers.get("If-None-Match", ""))
-    # If-None-Match compares weakly: a proxy may have marked ours as weak.
-    if known == ["*"] or etag in {tag.removeprefix("W/") for tag in known}:
+    if is_known(request, etag):
         return HttpResponse(status=304, headers={"ETag": etag})
     return HttpResponse(body, "application/json", headers={"ETag": etag})
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Whether the client says that it has what `etag`, with its quotes, stands for."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    # If-None-Match compares weakly: a proxy may have marked ours as weak.
+    return known == ["*"] or etag in {tag.removeprefix("W/") for tag in known}

@@ -44,6 +44,11 @@ WAIVERS = [
         request_only=True,
     ),
 ]
+REPORT = (
+    "Written from the rows while it is sent, however many findings there are. 409 "
+    "while the scan is queued or running. Waived findings stay in, marked as such; "
+    "what was not examined is said. `docs/exports.md` describes each format."
+)
 PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
@@ -123,4 +128,74 @@ UPLOAD_FORM: dict[str, Any] = {
             "proxy. Only with `introspect`.",
         },
     },
+}
+
+
+def _document(name: str, media_type: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(name, value, response_only=True, media_type=media_type)
+
+
+# One finding each, shortened; `docs/exports.md` has whole ones.
+REPORTS = {
+    "json": [
+        _document(
+            "A failed scan",
+            "application/json",
+            {
+                "$schema": "urn:sentrascan:schema:report:1",
+                "scan_id": "019ab1c2-d3e4-7000-8000-0123456789ab",
+                "target": "malicious.pkl",
+                "verdict": "fail",
+                "findings": [{"rule": "modelaudit:S201", "severity": "critical"}],
+            },
+        )
+    ],
+    "sarif": [
+        _document(
+            "One result",
+            "application/sarif+json",
+            {
+                "version": "2.1.0",
+                "runs": [
+                    {
+                        "tool": {"driver": {"name": "modelaudit"}},
+                        "results": [{"ruleId": "modelaudit:S201", "level": "error"}],
+                    }
+                ],
+            },
+        )
+    ],
+    "csv": [
+        _document(
+            "One finding",
+            "text/csv",
+            "finding_id,scan_id,target,...\r\n019ab1c2-...,019ab1c2-...,a.pkl,...\r\n",
+        )
+    ],
+    "junit": [
+        _document(
+            "One failed scanner",
+            "application/xml",
+            '<testsuites name="SentraScan" tests="1" failures="1" errors="0">...',
+        )
+    ],
+    "defectdojo": [
+        _document(
+            "One finding",
+            "application/json",
+            {
+                "name": "SentraScan of malicious.pkl",
+                "type": "SentraScan",
+                "findings": [
+                    {
+                        "title": "Dangerous import os.system",
+                        "severity": "Critical",
+                        "description": "...",
+                        "unique_id_from_tool": "v1:6f1e...",
+                        "vuln_id_from_tool": "modelaudit:S201",
+                    }
+                ],
+            },
+        )
+    ],
 }

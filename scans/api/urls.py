@@ -10,6 +10,7 @@ from scans.api.views.baselines import (
 )
 from scans.api.views.events import ScanEventsView
 from scans.api.views.findings import FindingListView, FindingView, ScanFindingsView
+from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView
 from scans.api.views.scanners import ScannerListView
 from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
 from scans.api.views.verdicts import VerdictView
@@ -22,6 +23,11 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/events", ScanEventsView.as_view()),
     path("scans/<uuid:scan_id>/cancel", CancelView.as_view()),
     path("scans/<uuid:scan_id>/rescan", RescanView.as_view()),
+    *(
+        path(f"scans/<uuid:scan_id>/report.{suffix}", view.as_view())
+        for suffix, view in REPORT_VIEWS.items()
+    ),
+    path("report-schema", ReportSchemaView.as_view(), name="report-schema"),
     path("findings", FindingListView.as_view(), name="findings"),
     path("findings/<uuid:finding_id>", FindingView.as_view(), name="finding"),
     path("baselines", BaselineListView.as_view(), name="baselines"),
