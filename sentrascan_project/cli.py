@@ -25,6 +25,7 @@ INTERRUPTED = 130
 # What `sentrascan` alone prints; the order is that of a first day.
 COMMANDS = {
     "scan": "scan files, folders or MCP configurations and judge them",
+    "report": "write a finished scan as SARIF, JUnit, CSV, JSON or for DefectDojo",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
     "waiver": "accept a finding until a moment, list and delete waivers",

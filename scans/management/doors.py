@@ -39,6 +39,9 @@ class Door(Protocol):
     def findings(self, scan_id: str) -> list[Document]:
         """Return all findings of a finished scan, worst first."""
 
+    def report(self, scan_id: str, form: str) -> bytes:
+        """Return a finished scan as a document; `form` is a name of `FORMS`."""
+
     def cancel(self, scan_id: str) -> None:
         """End the scan; one that is over already stays as it is."""
 

@@ -14,6 +14,8 @@ from django.db import connection, connections
 from apikeys.audit import COMMAND_LINE
 from scans import intake, pipeline, storage
 from scans.choices import Conflict, NotFound, Refused, ScanStatus
+from scans.exports.forms import FORMS
+from scans.exports.reading import Torn, read_report
 from scans.exports.shapes import FINDINGS, finding_shape, read_scan_detail
 from scans.management.doors import Document, Moved, Rejected
 from scans.management.orders import Order, Part
@@ -70,6 +72,12 @@ class Here:
     def findings(self, scan_id: str) -> list[Document]:
         rows = FINDINGS.filter(scan=uuid.UUID(scan_id))
         return [_plain(finding_shape(row)) for row in rows]
+
+    def report(self, scan_id: str, form: str) -> bytes:
+        try:
+            return b"".join(FORMS[form].write(read_report(uuid.UUID(scan_id))))
+        except (NotFound, Conflict, Torn) as error:
+            raise Rejected(str(error)) from error
 
     def cancel(self, scan_id: str) -> None:
         connection.close()  # an interrupt may have left it in the middle of a query

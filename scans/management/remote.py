@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from scans.exports.forms import FORMS
 from scans.management.doors import Document, Moved, Rejected, Unreachable
 from scans.management.orders import Order
 
@@ -72,6 +73,11 @@ class Remote:
             found += _list(answer)
             path = answer.links.get("next", {}).get("url", "")
         return found
+
+    def report(self, scan_id: str, form: str) -> bytes:
+        return self._ask_patiently(
+            f"scans/{scan_id}/report.{FORMS[form].suffix}"
+        ).content
 
     def cancel(self, scan_id: str) -> None:
         answer = self._send("POST", f"scans/{scan_id}/cancel")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from junitparser import JUnitXml
 
 from apikeys.models import ApiKey
 from scanners.contract import TargetKind
@@ -155,6 +156,7 @@ def test_a_remote_server_judges_alike(server, folder, tmp_path):
     # Nothing of it went to the installation that the command belongs to.
     assert not (tmp_path / "elsewhere" / "sentrascan.sqlite3").exists()
 
+    _has_reports_of_the_server(path, folder, env, tmp_path / "junit.xml")
     refused = sentrascan("scan", path, "--policy=nope", env=env)
     assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
     assert "nope" in refused.stderr
@@ -162,6 +164,21 @@ def test_a_remote_server_judges_alike(server, folder, tmp_path):
     refused = sentrascan("scan", path, env=env)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
+
+
+def _has_reports_of_the_server(path, folder, env, output):
+    result = sentrascan("scan", path, folder, "--format=sarif", env=env)
+    assert result.returncode == 1, result.stderr
+    runs = json.loads(result.stdout)["runs"]
+    ids = {run["automationDetails"]["id"] for run in runs}
+    assert ids == {"sentrascan/model/clean.safetensors/", "sentrascan/model/models/"}
+    result = sentrascan("scan", path, "--format=junit", f"--output={output}", env=env)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    scan_id = re.search(r'name="scan_id" value="([^"]+)"', output.read_text())[1]
+    suite = next(iter(JUnitXml.fromfile(str(output))))
+    assert (suite.tests, suite.failures, suite.errors) == (2, 0, 0)
+    result = sentrascan("report", scan_id, "--format=csv", env=env)
+    assert result.stdout.startswith("finding_id,scan_id")
 
 
 def test_a_server_that_is_not_there_exits_4(folder, tmp_path):
@@ -186,8 +203,7 @@ def test_an_installation_without_tables_exits_4(folder, tmp_path):
     ("arguments", "said"),
     [
         (["/no/such/file"], "no such file"),
-        (["{clean}", "--format=sarif"], "does not exist yet; use text or json"),
-        (["{clean}", "--format=junit"], "does not exist yet"),
+        (["{clean}", "--format=docx"], "invalid choice"),
         (["{clean}", "--type=zip"], "invalid choice"),
         (["{clean}", "--timeout=0"], "0 is not between"),
         (["{clean}", "--label=x"], "not KEY=VALUE"),
