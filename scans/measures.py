@@ -71,6 +71,11 @@ def count_lost(attempts: int) -> None:
     Tally.objects.add({(LOST, ""): attempts})
 
 
+def count_pruned(gone: Mapping[str, int]) -> None:
+    """Count what retention or an operator removed, by kind."""
+    Tally.objects.add({(PRUNED, kind): count for kind, count in gone.items() if count})
+
+
 def note_task(name: str) -> None:
     """Note that a timed task has come to its end just now."""
     Tally.objects.put({(TASK_ENDED_AT, name): time.time()})

@@ -1,4 +1,4 @@
-"""What goes when: old scans, bytes nobody needs, leftovers of killed workers."""
+"""What nobody needs: bytes without a scan, leftovers of killed workers, old results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.utils import timezone
 from apikeys.models import IdempotencyRecord
 from scans import storage
 from scans.choices import ScanStatus
-from scans.models import FINISHED, ResultClaim, Scan, StoredResult, Upload, Worker
+from scans.models import ResultClaim, Scan, StoredResult, Upload, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -28,44 +28,27 @@ RESULTS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
-    """How many scans, stored uploads and stray files went, or would go."""
+class Swept:
+    """How many stored uploads with how many bytes went, and how many stray files."""
 
-    scans: int = 0
     uploads: int = 0
+    bytes: int = 0
     files: int = 0
 
 
-def prune(older_than: timedelta, *, dry_run: bool = False) -> Pruned:
-    """Delete finished scans created before `older_than` ago, then what they held.
-
-    Running and queued scans stay whatever their age. In batches: a reader waits for
-    none of them.
-    """
-    cutoff = timezone.now() - older_than
-    old = Scan.objects.filter(created_at__lt=cutoff, scan_status__in=FINISHED)
-    if dry_run:
-        return Pruned(scans=old.count())
-    count = 0
-    while batch := list(
-        old.order_by("created_at").values_list("pk", flat=True)[:BATCH]
-    ):
-        count += Scan.objects.filter(pk__in=batch).delete()[0]
-    swept = sweep(grace=timedelta(minutes=5))
-    return Pruned(count, swept.uploads, swept.files)
-
-
-def sweep(*, grace: timedelta) -> Pruned:
+def sweep(*, grace: timedelta) -> Swept:
     """Remove bytes, directories and rows that nothing refers to since `grace` ago."""
-    uploads = sum(_remove_upload(pk, grace) for pk in _unused_uploads(grace))
+    removed = [_remove_upload(pk, grace) for pk in _unused_uploads(grace)]
+    sizes = [size for size in removed if size is not None]
     files = sum(_remove_file(path) for path in _stray_files(grace))
     files += sum(_remove_run(path) for path in _stray_runs(grace))
     _remove_results()
     IdempotencyRecord.objects.prune()
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
-    if uploads or files:
-        logger.info("Removed %s unused uploads and %s stray files", uploads, files)
-    return Pruned(uploads=uploads, files=files)
+    if sizes or files:
+        message = "Removed %s unused uploads (%s bytes) and %s stray files"
+        logger.info(message, len(sizes), sum(sizes), files)
+    return Swept(uploads=len(sizes), bytes=sum(sizes), files=files)
 
 
 def _remove_results() -> None:
@@ -81,17 +64,18 @@ def _unused_uploads(grace: timedelta) -> list[uuid.UUID]:
     return list(unused.values_list("pk", flat=True))
 
 
-def _remove_upload(upload_id: uuid.UUID, grace: timedelta) -> bool:
+def _remove_upload(upload_id: uuid.UUID, grace: timedelta) -> int | None:
+    """Remove it and return its size; None when somebody needs it by now."""
     # The row goes first and stays locked until the commit: who submits the same bytes
     # now waits for us, and then puts its own copy there.
     with transaction.atomic():
         unused = Upload.objects.unused(before=timezone.now() - grace)
         row = unused.select_for_update().filter(pk=upload_id).first()
         if row is None:
-            return False
+            return None
         Upload.objects.filter(pk=upload_id).delete()
         storage.path_of(row.sha256).unlink(missing_ok=True)
-    return True
+    return row.size_bytes
 
 
 def _stray_files(grace: timedelta) -> Iterator[Path]:

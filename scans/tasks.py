@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from celery import current_app, shared_task
@@ -13,7 +12,7 @@ from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
-from scans import measures, pipeline, recording, retention
+from scans import measures, pipeline, pruning, recording
 from scans.models import Lease, Scan, worker_name
 
 logger = logging.getLogger(__name__)
@@ -104,8 +103,8 @@ def _messages_in(broker: Connection, queue: str) -> int:
 
 @shared_task(name="scans.tasks.prune")
 def prune() -> None:
-    """Remove what no row needs any more."""
-    retention.sweep(grace=timedelta(minutes=5))
+    """Remove what the settings do not keep, and bytes that no row needs any more."""
+    pruning.take_turn()
     measures.note_task("prune")
 
 

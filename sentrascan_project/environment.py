@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from scans.ages import read_age
 
 env = environ.Env()
 
@@ -20,6 +23,18 @@ def secret(name: str) -> str:
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
     return str(env.str(name, default=""))
+
+
+def age(name: str) -> timedelta | None:
+    """Return the length of time that `name` says, such as 90d; None where it is unset.
+
+    Raises `ImproperlyConfigured`.
+    """
+    text = str(env.str(name, default="")).strip()
+    try:
+        return read_age(text) if text else None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
 def kept_secret(path: Path) -> str:

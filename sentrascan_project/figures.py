@@ -52,6 +52,7 @@ COUNTERS = (
         "Turns that were not needed: the result was known.",
         ("scanner",),
     ),
+    (measures.PRUNED, "pruned", "Rows that retention removed.", ("kind",)),
     (measures.LOST, "attempts_lost", "Scans whose worker was lost meanwhile.", ()),
 )
 

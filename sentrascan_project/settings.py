@@ -13,7 +13,7 @@ from django.utils.csp import CSP
 from scanners.addresses import Allowed
 from scanners.urls import Rules, read_url
 from sentrascan_project import logs, timetable
-from sentrascan_project.environment import env, kept_secret, secret
+from sentrascan_project.environment import age, env, kept_secret, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -263,6 +263,14 @@ SANDBOX = env.str("SENTRASCAN_SANDBOX", default="required")
 if SANDBOX not in {"required", "best"}:
     raise ImproperlyConfigured("SENTRASCAN_SANDBOX must be required or best")
 HAS_WARM_HOSTS = env.bool("SENTRASCAN_WARM_HOSTS", default=True)
+
+# --- How long what is kept; None is for ever
+KEEP_SCANS = age("SENTRASCAN_KEEP_SCANS")
+KEEP_SCANS_PER_TARGET = env.int("SENTRASCAN_KEEP_SCANS_PER_TARGET", default=0)
+if KEEP_SCANS_PER_TARGET < 0:
+    raise ImproperlyConfigured("SENTRASCAN_KEEP_SCANS_PER_TARGET is less than 0")
+KEEP_UPLOADS = age("SENTRASCAN_KEEP_UPLOADS")
+KEEP_AUDIT = age("SENTRASCAN_KEEP_AUDIT")
 
 # --- Queue. The row is the truth, the queue a doorbell: a lost message is rung again.
 LEASE_SECONDS = 20

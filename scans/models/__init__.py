@@ -6,7 +6,7 @@ from scans.models.policies import Policy
 from scans.models.prepared import Prepared, Remembered
 from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
-from scans.models.scans import FINISHED, Lease, Scan, ScanDetail, ScanSnapshot
+from scans.models.scans import FINISHED, JUDGED, Lease, Scan, ScanDetail, ScanSnapshot
 from scans.models.tallies import Tally
 from scans.models.targets import Target
 from scans.models.uploads import ScanFile, Upload
@@ -15,6 +15,7 @@ from scans.models.workers import Worker, live_since, worker_name
 
 __all__ = [
     "FINISHED",
+    "JUDGED",
     "Baseline",
     "Finding",
     "InstallationKey",

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from apikeys.models import AuditEvent
 from scans import intake
+from scans.management import space
 from scans.management.commands.prune import age
-from scans.models import Scan
+from scans.models import Scan, ScanFile
 from tests.scans.builders import queued_scan
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def test_it_removes_what_is_older_and_keeps_the_rest(old_and_new):
     event = AuditEvent.objects.get(action="scan.prune")
     assert event.actor == "command line"
     assert event.detail["scans"] == 1
-    assert event.detail["older_than_seconds"] == 90 * 86_400
+    assert event.detail["scans_older_than_seconds"] == 90 * 86_400
 
 
 @pytest.mark.usefixtures("old_and_new")
@@ -59,6 +60,52 @@ def test_a_queued_scan_stays_whatever_its_age():
     Scan.objects.filter(pk=scan.pk).update(created_at=created)
     prune("--older-than", "1d")
     assert Scan.objects.filter(pk=scan.pk).exists()
+
+
+def test_it_keeps_the_last_of_a_target(old_and_new):
+    Scan.objects.update(scan_status="completed", verdict="pass")
+    # Two targets with one scan each: the last of each stays.
+    assert "Removed 0 scans" in prune("--older-than", "1d", "--keep-last", "1")
+    target = old_and_new[1].target_record
+    Scan.objects.update(target_record=target)
+    assert "1 scans would" in prune("--keep-last", "1", "--dry-run")
+    assert "Removed 1 scans" in prune("--keep-last", "1")
+    assert Scan.objects.get() == old_and_new[1]
+
+
+def test_without_an_age_the_settings_hold(old_and_new, settings):
+    settings.KEEP_SCANS = timedelta(days=50)
+    assert "Removed 1 scans" in prune()
+    assert Scan.objects.get() == old_and_new[1]
+
+
+def test_without_any_rule_it_is_called_wrongly():
+    with pytest.raises(CommandError, match="SENTRASCAN_KEEP_SCANS") as refused:
+        prune()
+    assert refused.value.returncode == 3
+
+
+@pytest.mark.usefixtures("old_and_new")
+def test_bytes_and_audit_events_go_by_ages_of_their_own():
+    past = timezone.now() - timedelta(days=40)
+    AuditEvent.objects.update(created_at=past)
+    events = AuditEvent.objects.count()
+    said = prune("--uploads-older-than", "50d", "--audit-older-than", "30d")
+    assert f"the bytes of 1 files of kept scans, {events} audit events" in said
+    assert Scan.objects.count() == 2
+    assert ScanFile.objects.count() == 1
+    # What went is itself in the record.
+    assert AuditEvent.objects.get().detail["audit_events"] == events
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
+@pytest.mark.usefixtures("old_and_new")
+def test_the_space_of_deleted_rows_is_made_usable_on_demand(monkeypatch):
+    assert "can be used again" in prune("--older-than", "1d", "--vacuum")
+    monkeypatch.setattr(space, "WORTH_BYTES", 0)
+    monkeypatch.setattr(space, "WORTH_ROWS", 0)
+    assert "prune --vacuum" in prune("--older-than", "1d")
 
 
 @pytest.mark.parametrize(

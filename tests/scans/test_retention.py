@@ -81,15 +81,3 @@ def test_half_uploads_and_runs_of_dead_workers_go(settings):
     assert not half.exists()
     assert not dead.exists()
     assert alive.exists()
-
-
-def test_prune_takes_old_finished_scans_alone():
-    old, running, young = (queued_scan({"m": b"x"}) for _ in range(3))
-    past = timezone.now() - timedelta(days=100)
-    Scan.objects.exclude(pk=young.pk).update(created_at=past)
-    Scan.objects.claim(running.pk, owner="me", seconds=20)
-    Scan.objects.cancel(old.pk)
-    assert retention.prune(timedelta(days=90), dry_run=True).scans == 1
-    assert Scan.objects.count() == 3
-    assert retention.prune(timedelta(days=90)).scans == 1
-    assert set(Scan.objects.values_list("pk", flat=True)) == {running.pk, young.pk}

@@ -1,69 +1,124 @@
-"""`sentrascan prune`: removes old scans, and the bytes that nothing needs."""
+"""`sentrascan prune`: removes what is old, and the bytes that nothing needs."""
 
 from __future__ import annotations
 
 import argparse
-import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from apikeys import audit
 from apikeys.audit import COMMAND_LINE
-from apikeys.management.command import SentraCommand
-from scans import retention
+from apikeys.management.command import SentraCommand, UsageError, whole_number
+from scans import pruning
+from scans.ages import read_age
+from scans.management import space
+from scans.management.quiet import hush_logs
+from scans.pruning import Pruned, Rules
 
-AGE = re.compile(r"([0-9]{1,6})([hdw])")
-UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-LONGEST = timedelta(days=36_500)
+MOST_KEPT = 1_000_000
 
 
 class Command(SentraCommand):
-    help = "Remove finished scans older than an age, and the bytes nothing needs."
+    help = (
+        "Remove finished scans older than an age, and the bytes nothing needs. "
+        "Without any age: by the settings SENTRASCAN_KEEP_..., at once."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        ages = {
+            "--older-than": "finished scans, such as 90d, 12h or 8w",
+            "--uploads-older-than": "submitted bytes of finished scans",
+            "--audit-older-than": "audit events",
+        }
+        for name, text in ages.items():
+            parser.add_argument(name, type=age, metavar="AGE", help=text)
         parser.add_argument(
-            "--older-than",
-            required=True,
-            type=age,
-            metavar="AGE",
-            help="such as 90d, 12h or 8w",
+            "--keep-last",
+            type=whole_number(1, MOST_KEPT),
+            default=0,
+            metavar="N",
+            help="keep the newest N judged scans of each target, whatever their age; "
+            "without --older-than all others go",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say how many would go"
+            "--dry-run", action="store_true", help="only say how much would go"
+        )
+        parser.add_argument(
+            "--vacuum",
+            action="store_true",
+            help="then make the space of deleted rows usable in the database",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        is_rehearsal = options["dry_run"]
-        pruned = retention.prune(options["older_than"], dry_run=is_rehearsal)
-        if is_rehearsal:
-            self.stdout.write(f"{pruned.scans} scans would be removed.")
+        hush_logs(options["verbosity"])
+        rules = rules_of(options)
+        would = pruning.rehearse(rules)
+        if options["dry_run"]:
+            self.stdout.write(f"{told(would)} would be removed.")
             return
-        # The scans went in batches of their own; this says who asked for it.
-        audit.record(
-            "scan.prune",
-            actor=COMMAND_LINE,
-            object_type="scan",
-            object_id="*",
-            detail={
-                "older_than_seconds": int(options["older_than"].total_seconds()),
-                "scans": pruned.scans,
-                "uploads": pruned.uploads,
-                "files": pruned.files,
-            },
-        )
+        with shown(would) as tell:
+            pruned = pruning.prune(rules, actor=COMMAND_LINE, tell=tell)
         self.stdout.write(
-            f"Removed {pruned.scans} scans, {pruned.uploads} stored uploads and "
-            f"{pruned.files} stray files."
+            f"Removed {told(pruned)}; {pruned.uploads} stored uploads "
+            f"({decimal(pruned.bytes)}) and {pruned.files} stray files."
         )
+        if options["vacuum"]:
+            space.vacuum()
+            self.stdout.write("The space of deleted rows can be used again.")
+        elif advice := space.advice():
+            self.stdout.write(advice)
+
+
+def rules_of(options: dict[str, Any]) -> Rules:
+    """Return what the options say, else what the settings say."""
+    asked = Rules(
+        scans=options["older_than"],
+        keep_last=options["keep_last"],
+        uploads=options["uploads_older_than"],
+        audit=options["audit_older_than"],
+    )
+    rules = Rules.configured() if asked.is_empty else asked
+    if rules.is_empty:
+        raise UsageError(
+            "Say what is old (--older-than 90d), or set SENTRASCAN_KEEP_SCANS."
+        )
+    return rules
+
+
+def told(pruned: Pruned) -> str:
+    parts = [f"{pruned.scans} scans"]
+    if pruned.files_of_scans:
+        parts.append(f"the bytes of {pruned.files_of_scans} files of kept scans")
+    if pruned.audit_events:
+        parts.append(f"{pruned.audit_events} audit events")
+    return ", ".join(parts)
+
+
+@contextmanager
+def shown(would: Pruned) -> Iterator[Callable[[Pruned], None]]:
+    """Give what shows how far it is: a bar for people, nothing for logs."""
+    console = Console(file=sys.stderr)
+    total = would.scans + would.files_of_scans + would.audit_events
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("removing", total=total)
+
+        def tell(pruned: Pruned) -> None:
+            done = pruned.scans + pruned.files_of_scans + pruned.audit_events
+            bar.update(task, completed=done)
+
+        yield tell
 
 
 def age(text: str) -> timedelta:
-    match = AGE.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 90d, 12h or 8w")
-    length = timedelta(**{UNITS[match[2]]: int(match[1])})
-    if not timedelta(0) < length <= LONGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not between an hour and 100 years")
-    return length
+    try:
+        return read_age(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
