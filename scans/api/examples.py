@@ -172,6 +172,7 @@ REPORTS = {
             "finding_id,scan_id,target,...\r\n019ab1c2-...,019ab1c2-...,a.pkl,...\r\n",
         )
     ],
+    "html": [_document("The page", "text/html", "<!doctype html>...")],
     "junit": [
         _document(
             "One failed scanner",

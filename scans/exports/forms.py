@@ -11,12 +11,12 @@ from pathlib import Path
 from django.conf import settings
 
 from scanners import edition
-from scans.exports import csv_table, defectdojo, json_report, junit, sarif
+from scans.exports import csv_table, defectdojo, html_page, json_report, junit, sarif
 from scans.exports.json_text import Pieces, batched, dump
 from scans.exports.reading import ScanReport
 
 # The same rows written by other code are other bytes.
-_WRITTEN_BY = edition.on_disk(Path(__file__).parent)
+_WRITTEN_BY = [edition.on_disk(Path(__file__).parent), *html_page.written_by()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +59,12 @@ DEFECTDOJO = Form(
     "DefectDojo Generic Findings Import",
     defectdojo.render,
 )
-FORMS = {form.name: form for form in (JSON, SARIF, CSV, JUNIT, DEFECTDOJO)}
+HTML = Form(
+    "html",
+    "html",
+    "text/html; charset=utf-8",
+    "HTML for people",
+    html_page.render,
+    html_page.HEADERS,
+)
+FORMS = {form.name: form for form in (JSON, SARIF, CSV, HTML, JUNIT, DEFECTDOJO)}

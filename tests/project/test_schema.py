@@ -34,6 +34,7 @@ POST /scans/{scan_id}/rescan
 GET /scans/{scan_id}/report.json
 GET /scans/{scan_id}/report.sarif
 GET /scans/{scan_id}/report.csv
+GET /scans/{scan_id}/report.html
 GET /scans/{scan_id}/report.xml
 GET /scans/{scan_id}/report.defectdojo.json
 GET /report-schema

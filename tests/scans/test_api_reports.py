@@ -18,6 +18,7 @@ PATHS = {
     "report.json": "application/json",
     "report.sarif": "application/sarif+json",
     "report.csv": "text/csv",
+    "report.html": "text/html",
     "report.xml": "application/xml",
     "report.defectdojo.json": "application/json",
 }
