@@ -48,5 +48,9 @@ class Conflict(Exception):
     """The row is in a state that does not allow this."""
 
 
+class Outdated(Exception):
+    """The author has seen an older version than the one that is in force."""
+
+
 class Gone(Exception):
     """The bytes that this needs have been removed."""

@@ -25,8 +25,21 @@ DEFAULT_DOCUMENT: dict[str, Any] = {
 }
 
 
+def with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a valid document with the values that its absent keys take."""
+    drift = {**DEFAULT_DOCUMENT["drift"], **document.get("drift", {})}
+    return {**DEFAULT_DOCUMENT, **document, "drift": drift}
+
+
 class PolicyError(ValueError):
-    """A policy document holds an unknown key or value; the message names it."""
+    """A policy document holds an unknown key or value; the message names it.
+
+    `path` is where it stands: keys from the outside in, none for the whole.
+    """
+
+    def __init__(self, message: str, *path: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +60,7 @@ class PolicyRules:
         """Read a policy document; raise `PolicyError` on anything unknown."""
         if not isinstance(document, Mapping):
             raise PolicyError("a policy is an object")
-        if unknown := sorted(map(str, document.keys() - DEFAULT_DOCUMENT.keys())):
-            raise PolicyError(f"unknown key: {', '.join(unknown)}")
+        _check_keys(document, DEFAULT_DOCUMENT.keys())
         values = DEFAULT_DOCUMENT | dict(document)
         return cls(
             severity_threshold=_severity(values["severity_threshold"]),
@@ -57,7 +69,7 @@ class PolicyRules:
             ),
             allow_rules=frozenset(_texts(values, "allow_rules")),
             requires_complete_coverage=_one_of(
-                values, "require_coverage", ("complete", "partial")
+                values["require_coverage"], ("complete", "partial"), "require_coverage"
             )
             == "complete",
             require_scanners=frozenset(_texts(values, "require_scanners")),
@@ -67,46 +79,58 @@ class PolicyRules:
         )
 
 
+def _check_keys(values: Mapping[str, Any], known: AbstractSet[str], *path: str) -> None:
+    if unknown := sorted(str(key)[:80] for key in values.keys() - known):
+        place = f"{path[0]}: " if path else ""
+        names = ", ".join(unknown[:5])
+        raise PolicyError(f"{place}unknown key: {names}", *path, unknown[0])
+
+
 def _severity(value: object) -> Severity:
-    if not isinstance(value, str) or value.upper() not in Severity.__members__:
-        raise PolicyError(f"severity_threshold: unknown severity {value!r}")
-    return Severity[value.upper()]
+    by_name = {severity.name.lower(): severity for severity in Severity}
+    if not isinstance(value, str) or value not in by_name:
+        raise _unknown("severity_threshold", "severity", value)
+    return by_name[value]
 
 
 def _category(value: str) -> Category:
     try:
         return Category(value)
     except ValueError:
-        raise PolicyError(f"block_categories: unknown category {value!r}") from None
+        raise _unknown("block_categories", "category", value) from None
+
+
+def _unknown(key: str, noun: str, value: object) -> PolicyError:
+    return PolicyError(f"{key}: unknown {noun} {repr(value)[:80]}", key)
 
 
 def _texts(values: Mapping[str, Any], key: str) -> list[str]:
     texts = values[key]
     if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-        raise PolicyError(f"{key}: must be a list of texts")
+        raise PolicyError(f"{key}: must be a list of texts", key)
     return texts
 
 
 def _flag(values: Mapping[str, Any], key: str) -> bool:
     if not isinstance(values[key], bool):
-        raise PolicyError(f"{key}: must be true or false")
+        raise PolicyError(f"{key}: must be true or false", key)
     return bool(values[key])
 
 
-def _one_of(values: Mapping[str, Any], key: str, allowed: Sequence[str]) -> str:
-    if values[key] not in allowed:
-        raise PolicyError(f"{key}: must be one of {', '.join(allowed)}")
-    return str(values[key])
+def _one_of(value: object, allowed: Sequence[str], *path: str) -> str:
+    if value not in allowed:
+        name = ".".join(path)
+        raise PolicyError(f"{name}: must be one of {', '.join(allowed)}", *path)
+    return str(value)
 
 
 def _drift(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
-        raise PolicyError("drift: must be an object")
-    if unknown := sorted(map(str, value.keys() - set(DRIFT_KINDS))):
-        raise PolicyError(f"drift: unknown key: {', '.join(unknown)}")
+        raise PolicyError("drift: must be an object", "drift")
+    _check_keys(value, set(DRIFT_KINDS), "drift")
     merged: dict[str, str] = DEFAULT_DOCUMENT["drift"] | dict(value)
     for kind in DRIFT_KINDS:
-        _one_of({f"drift.{kind}": merged[kind]}, f"drift.{kind}", DRIFT_ANSWERS)
+        _one_of(merged[kind], DRIFT_ANSWERS, "drift", kind)
     return merged
 
 

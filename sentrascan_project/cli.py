@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "write a finished scan as SARIF, JUnit, CSV, JSON or for DefectDojo",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
+    "policy": "list, show, import and export policies",
     "waiver": "accept a finding until a moment, list and delete waivers",
     "user": "create a user of the console",
     "prune": "remove scans older than an age, and the bytes that nothing needs",

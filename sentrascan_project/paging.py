@@ -113,6 +113,9 @@ class Order:
 def _is_storable(value: object) -> bool:
     if isinstance(value, datetime):
         return value.tzinfo is not None
+    if isinstance(value, str):
+        # Neither NUL nor half a surrogate, which no database takes.
+        return value.isprintable()
     return isinstance(value, UUID) or (isinstance(value, int) and abs(value) < 2**63)
 
 

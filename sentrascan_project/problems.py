@@ -19,7 +19,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from scanners.strict_json import DocumentError
-from scans.choices import Conflict, Gone, NotFound, Refused
+from scans.choices import Conflict, Gone, NotFound, Outdated, Refused
 from scans.storage import InsufficientSpace, TooLarge
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,8 @@ def answer_to(exc: Exception, request: Request) -> HttpResponse | None:
             return problem(request, 404, detail=_said(exc))
         case Conflict():
             return problem(request, 409, detail=_said(exc))
+        case Outdated():
+            return problem(request, 412, detail=_said(exc))
         case Gone():
             return problem(request, 410, detail=_said(exc))
         case PermissionDenied():

@@ -37,6 +37,7 @@ MEANINGS = {
     409: "The state does not allow it, or an `Idempotency-Key` is in use.",
     410: "The bytes that this needs are gone.",
     411: "The body came without a `Content-Length`.",
+    412: "`If-Match` names another version than the newest.",
     413: "The body is too large.",
     415: "A body of this media type is not taken.",
     422: "The `Idempotency-Key` was used for another request.",
@@ -140,6 +141,8 @@ def _complete(operation: Document, path: str, method: str) -> None:
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     if "/report." in path:
         statuses |= {409}
+    if method == "put":
+        statuses |= {411, 412, 413, 415}
     if path.endswith("/rescan"):
         statuses |= {410}
     if path.endswith("/scans") and method == "post":

@@ -198,6 +198,19 @@ class WaiverSerializer(AppliedWaiverSerializer):
     is_expired = serializers.BooleanField()
 
 
+class PolicySerializer(serializers.Serializer[Any]):
+    """One version of a policy; it never changes."""
+
+    policy_id = serializers.UUIDField()
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    document = serializers.DictField(
+        help_text="As it was sent; absent keys have the values of the default policy."
+    )
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField()
+
+
 class VerdictSerializer(CountsSerializer):
     """What the latest whole scan of these bytes said, and whether that still holds."""
 

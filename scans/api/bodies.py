@@ -209,3 +209,11 @@ class NewWaiverSerializer(StrictSerializer):
     def wanted(self) -> dict[str, Any]:
         values = self.validated_data
         return {**values, "target": values.get("target") or EVERY_TARGET}
+
+
+class PolicyDocumentSerializer(StrictSerializer):
+    document = ObjectAsSent(help_text="See the description: each key is optional.")
+
+
+class NewPolicySerializer(PolicyDocumentSerializer):
+    name = StrictCharField(max_length=100, trim_whitespace=False)

@@ -16,10 +16,10 @@ from rest_framework.request import Request
 
 def answer(request: Request, data: Any, *, is_final: bool) -> HttpResponse:
     """Return `data`, or 304 when the client has these very bytes."""
-    body = bytes(request.accepted_renderer.render(data))  # type: ignore[arg-type]
+    body = _rendered(request, data)
     if not is_final:
         return HttpResponse(body, "application/json")
-    etag = f'"{hashlib.sha256(body).hexdigest()[:40]}"'
+    etag = _etag(body)
     if is_known(request, etag):
         return HttpResponse(status=304, headers={"ETag": etag})
     return HttpResponse(body, "application/json", headers={"ETag": etag})
@@ -30,3 +30,23 @@ def is_known(request: Request, etag: str) -> bool:
     known = parse_etags(request.headers.get("If-None-Match", ""))
     # If-None-Match compares weakly: a proxy may have marked ours as weak.
     return known == ["*"] or etag in {tag.removeprefix("W/") for tag in known}
+
+
+def is_expected(request: Request, data: Any) -> bool | None:
+    """Tell whether `If-Match` names `data` as it is now; None without the header.
+
+    It compares strongly: a tag marked as weak is none of these bytes.
+    """
+    wanted = request.headers.get("If-Match")
+    if wanted is None:
+        return None
+    known = parse_etags(wanted)
+    return known == ["*"] or _etag(_rendered(request, data)) in known
+
+
+def _rendered(request: Request, data: Any) -> bytes:
+    return bytes(request.accepted_renderer.render(data))  # type: ignore[arg-type]
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:40]}"'

@@ -163,6 +163,22 @@ class WaiverQuery(Query):
         return waivers
 
 
+class PolicyQuery(Query):
+    name = serializers.CharField(max_length=100, required=False)
+
+    @classmethod
+    def filter(cls, rows: Rows, values: Values) -> Rows:
+        return rows.filter(**values)
+
+
+class VersionQuery(Query):
+    others = frozenset()
+
+    version = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, required=False, help_text="Default: newest."
+    )
+
+
 class VerdictQuery(Query):
     others = frozenset()
 

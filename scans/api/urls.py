@@ -10,6 +10,11 @@ from scans.api.views.baselines import (
 )
 from scans.api.views.events import ScanEventsView
 from scans.api.views.findings import FindingListView, FindingView, ScanFindingsView
+from scans.api.views.policies import (
+    PolicyListView,
+    PolicyVersionListView,
+    PolicyView,
+)
 from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView
 from scans.api.views.scanners import ScannerListView
 from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
@@ -34,6 +39,9 @@ urlpatterns = [
     path("baselines/<uuid:baseline_id>", BaselineView.as_view(), name="baseline"),
     path("baselines/<uuid:baseline_id>/approve", ApproveView.as_view()),
     path("baselines/<uuid:baseline_id>/retire", RetireView.as_view()),
+    path("policies", PolicyListView.as_view(), name="policies"),
+    path("policies/<str:name>", PolicyView.as_view(), name="policy"),
+    path("policies/<str:name>/versions", PolicyVersionListView.as_view()),
     path("waivers", WaiverListView.as_view(), name="waivers"),
     path("waivers/<uuid:waiver_id>", WaiverView.as_view(), name="waiver"),
     path("scanners", ScannerListView.as_view(), name="scanners"),

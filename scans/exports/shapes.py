@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from scanners.contract import Severity
 from scans.choices import Verdict
-from scans.models import Baseline, Finding, Scan, ScannerRun, ScanWaiver, Waiver
+from scans.models import Baseline, Finding, Policy, Scan, ScannerRun, ScanWaiver, Waiver
 
 type Row = dict[str, Any]
 
@@ -98,6 +98,14 @@ WAIVER_COLUMNS = (
     "target",
     "reason",
     "expires_at",
+    "created_at",
+    "created_by",
+)
+POLICY_COLUMNS = (
+    "policy_id",
+    "name",
+    "version",
+    "document",
     "created_at",
     "created_by",
 )
@@ -237,6 +245,13 @@ def waiver_shape(row: Row) -> Row:
         "target": row["target"] or None,
         "is_expired": row["expires_at"] <= timezone.now(),
     }
+
+
+def policy_shape(policy: Policy | Row) -> Row:
+    """Return one version of a policy, from its object or from POLICY_COLUMNS."""
+    if isinstance(policy, dict):
+        return policy
+    return {name: getattr(policy, name) for name in POLICY_COLUMNS}
 
 
 def verdict_shape(row: Row, changes: list[str]) -> Row:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from scans.gate import DEFAULT_DOCUMENT, PolicyError, PolicyRules
@@ -17,9 +20,24 @@ class PolicyQuerySet(models.QuerySet["Policy"]):
         """Return the newest version; the built-in policy exists by being asked for."""
         if newest := self.filter(name=name).order_by("-version").first():
             return newest
-        return self._built_in() if name == BUILT_IN else None
+        return self.built_in() if name == BUILT_IN else None
 
-    def _built_in(self) -> Policy:
+    def locked(self, name: str) -> Policy | None:
+        """Return the newest version; until the transaction ends nobody makes another.
+
+        The oldest row is the lock: unlike the newest it is the same for all who wait.
+        """
+        if self.newest(name) is None:
+            return None
+        self.select_for_update().filter(name=name).order_by("version").first()
+        return self.newest(name)
+
+    def current(self) -> Self:
+        """The newest version of each."""
+        newer = self.filter(name=OuterRef("name"), version__gt=OuterRef("version"))
+        return self.filter(~Exists(newer))
+
+    def built_in(self) -> Policy:
         policy, _ = self.get_or_create(
             name=BUILT_IN,
             version=1,

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from apikeys.choices import ActorKind
 from apikeys.models import ApiKey, AuditEvent
 from scanners.contract import Severity
-from scans.models import Baseline, Scan, Waiver, Worker
+from scans.models import Baseline, Policy, Scan, Waiver, Worker
 from scans.models.scans import has_any
 from tests.scans.api_samples import make_finding, make_run, make_scan
 
@@ -27,6 +27,9 @@ QUERIES = {
     "findings": 2,
     "baselines": 2,
     "waivers": 2,
+    # The built-in policy exists by being asked for.
+    "policies": 3,
+    "policies/<str:name>/versions": 3,
     "scanners": 2,
     "api-keys": 2,
     "audit-events": 2,
@@ -38,7 +41,8 @@ def test_a_list_costs_the_same_queries_with_one_row_and_with_many(
     api: APIClient, path: str
 ) -> None:
     scan = fill(1)
-    url = f"/api/v1/{path.replace('<uuid:scan_id>', str(scan.pk))}"
+    path_ = path.replace("<uuid:scan_id>", str(scan.pk)).replace("<str:name>", "many")
+    url = f"/api/v1/{path_}"
     api.get(url)  # the key's last use is written once a minute
     assert queries_of(api, url) == QUERIES[path]
     rows = len(api.get(url).json())
@@ -72,6 +76,8 @@ def fill(number: int, scan: Scan | None = None) -> Scan:
         scan=made, name=f"b{number}", scan_type="model", target=f"m{number}"
     )
     Worker.objects.create(name=f"w{number}")
+    Policy.objects.create(name=f"p{number}")
+    Policy.objects.create(name="many", version=number)
     later = timezone.now() + timedelta(days=1)
     Waiver.objects.create(fingerprint=f"v1:{number:064x}", reason="r", expires_at=later)
     ApiKey.objects.issue(name=f"k{number}", role="viewer")

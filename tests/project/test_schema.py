@@ -46,6 +46,11 @@ GET /baselines/{baseline_id}
 DELETE /baselines/{baseline_id}
 POST /baselines/{baseline_id}/approve
 POST /baselines/{baseline_id}/retire
+GET /policies
+POST /policies
+GET /policies/{name}
+PUT /policies/{name}
+GET /policies/{name}/versions
 GET /waivers
 POST /waivers
 GET /waivers/{waiver_id}
@@ -162,6 +167,9 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
         "/findings/{finding_id}": f"/findings/{finding.pk}",
         "/baselines": "/baselines",
         "/baselines/{baseline_id}": baseline.removeprefix("/api/v1"),
+        "/policies": "/policies",
+        "/policies/{name}": "/policies/default",
+        "/policies/{name}/versions": "/policies/default/versions",
         "/waivers": "/waivers",
         "/waivers/{waiver_id}": waiver.removeprefix("/api/v1"),
         "/scanners": "/scanners",
