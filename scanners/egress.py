@@ -1,4 +1,4 @@
-"""The one way out: GET over checked addresses, within limits of size and time.
+"""The one way out: HTTP over checked addresses, within limits of size and time.
 
 A name is resolved once for each connection, every answer is checked, and the
 connection goes to a checked address and nowhere else, so that a name that changes its
@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 from urllib.parse import urljoin
 
@@ -23,7 +23,29 @@ from scanners.pinning import CheckedNetwork, EgressError, Pace
 from scanners.urls import Rules, Url, read_url
 
 MAX_LOCATION = 16_000  # signed addresses of content networks are long
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SEE_OTHER = 303  # "ask for this with GET instead"; the others repeat what was asked
+REDIRECTS = frozenset({301, 302, SEE_OTHER, 307, 308})
+
+
+class TooLarge(EgressError):
+    """More came, or was announced, than is accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("it is larger than this server accepts")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a URL. `secrets` are headers that stay with its origin.
+
+    `is_endless`: the end of the connection may be that of the answer's body.
+    """
+
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = b""
+    is_endless: bool = False
 
 
 @dataclass(slots=True)
@@ -35,16 +57,22 @@ class Allowance:
     def spend(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise EgressError("it is larger than this server accepts")
+            raise TooLarge
 
 
 class Answer:
     """One answer whose body is read as it comes. `headers` are in lower case."""
 
     def __init__(
-        self, url: Url, response: httpcore.Response, allowance: Allowance
+        self,
+        url: Url,
+        response: httpcore.Response,
+        allowance: Allowance,
+        *,
+        is_endless: bool,
     ) -> None:
         self.url = url
+        self._is_endless = is_endless
         self.status = response.status
         self.headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
@@ -66,11 +94,11 @@ class Answer:
             raise EgressError(f"{self.url.host} answered with compressed content")
         length = self.headers.get("content-length", "")
         chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
-        if not length and not chunked:
+        if not length and not chunked and not self._is_endless:
             # A connection that breaks would look like the end of the file.
             raise EgressError(f"{self.url.host} does not say how long its answer is")
         if length.isdecimal() and int(length) > self._allowance.left:
-            raise EgressError("it is larger than this server accepts")
+            raise TooLarge
         with _plain_words(self.url.host):
             for chunk in response.iter_stream():
                 self._allowance.spend(len(chunk))
@@ -78,18 +106,28 @@ class Answer:
                     yield chunk
 
 
+def trusted(rules: Rules) -> ssl.SSLContext:
+    """Return whose certificates are believed; worth keeping for several clients."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if rules.ca_file:
+        context.load_verify_locations(rules.ca_file)
+    return context
+
+
 class Client:
     """Fetches by the rules. `checkpoint` is called at least twice a second."""
 
-    def __init__(self, rules: Rules, checkpoint: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        checkpoint: Callable[[], None],
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self._rules = rules
         self._pace = Pace(rules, checkpoint)
-        context = ssl.create_default_context(cafile=certifi.where())
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if rules.ca_file:
-            context.load_verify_locations(rules.ca_file)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
+            ssl_context=trust or trusted(rules),
             max_connections=1,
             network_backend=CheckedNetwork(rules, self._pace),
         )
@@ -109,22 +147,38 @@ class Client:
         *,
         redirects: int | None = None,
     ) -> Iterator[Answer]:
-        """Ask for `url`; raise `EgressError`. Secret headers stay with its origin."""
+        """Ask for `url`; raise `EgressError`. The headers stay with its origin."""
+        question = Question(secrets=headers or {})
+        with self.ask(url, question, allowance, redirects=redirects) as answer:
+            yield answer
+
+    @contextmanager
+    def ask(
+        self,
+        url: Url,
+        question: Question,
+        allowance: Allowance,
+        *,
+        redirects: int | None = None,
+    ) -> Iterator[Answer]:
+        """Ask `question` of `url` and of where it leads; raise `EgressError`."""
         left = self._rules.redirects if redirects is None else redirects
-        sent, origin = dict(headers or {}), url.origin
+        origin = url.origin
         while True:
             with ExitStack() as open_answer:
-                answer = open_answer.enter_context(self._ask(url, sent, allowance))
+                answer = open_answer.enter_context(self._ask(url, question, allowance))
                 location = answer.headers.get("location", "")
                 if answer.status not in REDIRECTS or not location:
                     yield answer
                     return
             if left <= 0:
                 raise EgressError(f"{url.host} redirects more often than allowed")
+            if answer.status == SEE_OTHER and question.method != "GET":
+                raise EgressError(f"{url.host} redirects to another kind of request")
             left -= 1
             url = self._next(url, location)
             if url.origin != origin:
-                sent = {}
+                question = replace(question, secrets={})
 
     def _next(self, url: Url, location: str) -> Url:
         try:
@@ -138,21 +192,21 @@ class Client:
 
     @contextmanager
     def _ask(
-        self, url: Url, headers: Mapping[str, str], allowance: Allowance
+        self, url: Url, question: Question, allowance: Allowance
     ) -> Iterator[Answer]:
-        sent = {
-            "Host": url.authority,
-            "User-Agent": "sentrascan",
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            **headers,
-        }
+        sent = {"host": url.authority, "user-agent": "sentrascan", "accept": "*/*"}
+        given = (*question.headers.items(), *question.secrets.items())
+        sent |= {name.lower(): value for name, value in given}
+        sent["accept-encoding"] = "identity"
+        if question.body:
+            sent["content-length"] = str(len(question.body))
         request = httpcore.Request(
-            "GET",
+            question.method,
             httpcore.URL(
                 scheme=url.scheme, host=url.host, port=url.port, target=url.target
             ),
             headers=list(sent.items()),
+            content=question.body,
             extensions={
                 "timeout": {
                     "connect": self._rules.connect_seconds,
@@ -167,7 +221,7 @@ class Client:
             response = self._pool.handle_request(request)
         try:
             self._pace.await_body()
-            yield Answer(url, response, allowance)
+            yield Answer(url, response, allowance, is_endless=question.is_endless)
         finally:
             response.close()
 

@@ -33,13 +33,21 @@ class Answer:
     gap: str = ""
     size: int = 0
     is_known: bool = False
+    transport: str = "stdio"
 
 
-def read(path: str, raw: bytes, hidden: Mapping[str, str]) -> Answer:
+def read(
+    path: str,
+    raw: bytes,
+    hidden: Mapping[str, str],
+    *,
+    quiet: frozenset[str] = frozenset(),
+) -> Answer:
     """Read what a client of ours wrote of one server, whose element is `path`.
 
     `hidden` are texts that the server may know and nobody else may see, and how each is
-    called. Raises `ValueError` for what no client of ours writes.
+    called; it is told when one comes back, unless it is called as in `quiet`. Raises
+    `ValueError` for what no client of ours writes.
     """
     said = strict_json.parse(raw)
     strict_json.check(said)  # its depth above all: what follows is recursive
@@ -48,9 +56,11 @@ def read(path: str, raw: bytes, hidden: Mapping[str, str]) -> Answer:
     _, echoed = without([said["lists"], *_texts(said)], hidden)
     said, _ = without(said, hidden)
     answer = Answer(observed=list(observations.of_conduct(path, said)), size=len(raw))
+    if said.get("transport") in ("http", "sse"):
+        answer.transport = said["transport"]
     answer.is_known = isinstance(said.get("about"), dict)
     answer.gap = observations.gap_of(said)
-    if echoed:
+    if echoed := [name for name in echoed if name not in quiet]:
         answer.observed.append(observations.of_echo(path, echoed))
     try:
         _read(answer, path, said)

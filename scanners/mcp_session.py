@@ -102,6 +102,11 @@ class Seen:
         }
         return json.dumps({**answer, **more}).encode()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the last request was answered, if only with an error."""
+        return self.last_id in self.results
+
     def result(self) -> dict[str, Any]:
         """Return the answer to the last request, as it was on the wire."""
         found = self.results.pop(self.last_id, None)
@@ -121,7 +126,7 @@ async def converse(
         except Fault as fault:
             seen.fault = seen.fault or fault
         except McpError as error:
-            seen.fault = seen.fault or _fault_of(error)
+            seen.fault = seen.fault or _fault_of(error, seen)
         except (ValidationError, RuntimeError, RecursionError) as error:
             words = str(error).partition("\n")[0]
             seen.fault = seen.fault or Fault("malformed", f"no MCP: {words}")
@@ -129,8 +134,10 @@ async def converse(
             seen.fault = seen.fault or Fault("closed", "it ended")
 
 
-def _fault_of(error: McpError) -> Fault:
+def _fault_of(error: McpError, seen: Seen) -> Fault:
     code, words = error.error.code, error.error.message
+    if seen.has_answered:  # servers use the library's own codes, too
+        return Fault("error", f"it answered with an error: {words}")
     if code == REQUEST_TIMEOUT:
         return Fault("timeout", "it did not answer")
     if code == CONNECTION_CLOSED:
@@ -162,9 +169,8 @@ async def _pages(
     for _ in range(MAX_PAGES):
         try:
             await listed(params=types.PaginatedRequestParams(cursor=cursor))
-        except McpError as error:
-            is_fatal = error.error.code in {REQUEST_TIMEOUT, CONNECTION_CLOSED}
-            if is_fatal or key in capabilities:
+        except McpError:
+            if not seen.has_answered or key in capabilities:
                 raise
             return
         page = seen.result()

@@ -102,6 +102,11 @@ def of_traffic(
         yield Observed(FLOOD, path, text, f"network {excess}")
 
 
+def of_excess(path: str, what: str) -> Observed:
+    text = f"Asked for its lists, it took more {what} than a server may"
+    return Observed(FLOOD, path, text, f"network {what}")
+
+
 def gap_of(said: Mapping[str, Any]) -> str:
     """Return why the lists are not whole, "" if they are."""
     kind, detail = _fault(said)
@@ -111,7 +116,8 @@ def gap_of(said: Mapping[str, Any]) -> str:
         return "" if is_whole else "its lists are not whole"
     words = _text(said, "said").splitlines()
     last = f"; it said: {words[-1]}" if words and kind == "closed" else ""
-    return f"it was started, but {detail}{shown(last)}"
+    is_ours = "said" in said  # a process that we started
+    return f"it was started, but {detail}{shown(last)}" if is_ours else detail
 
 
 def _fault(said: Mapping[str, Any]) -> tuple[str, str]:

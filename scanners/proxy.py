@@ -18,10 +18,8 @@ import base64
 import hmac
 import re
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import NoReturn, Self
@@ -30,8 +28,9 @@ import h11
 import httpcore
 
 from scanners.addresses import is_public
+from scanners.attending import SLICE_SECONDS, Attendants
 from scanners.pinning import CheckedNetwork, EgressError, Pace
-from scanners.relay import CHUNK, SLICE_SECONDS, Marks, Relay
+from scanners.relay import CHUNK, Marks, Relay
 from scanners.urls import BadAddress, Rules, Url, read_url
 
 INNER_PORT = 3128  # in a network that holds nothing else
@@ -111,10 +110,8 @@ class Proxy:
         self._bounds = bounds or Bounds()
         self._left = self._bounds.total_bytes
         self._count = 0
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
+        self._attendants = Attendants("proxy")
+        self._lock = self._attendants.lock
         self._listener: socket.socket | None = None
         self._doors: tuple[socket.socket, ...] = ()
         if is_outside:
@@ -133,36 +130,16 @@ class Proxy:
         return {**unset, **dict.fromkeys(names, address), "NODE_USE_ENV_PROXY": "1"}
 
     def __enter__(self) -> Self:
-        self._start(self._serve)
+        self._attendants.start(self._serve)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        while threads := self._threads.copy():
-            with self._lock:
-                for each in self._open:  # a thread that sends would not look up
-                    with suppress(OSError):
-                        each.shutdown(socket.SHUT_RDWR)
-            for thread in threads:
-                thread.join(SLICE_SECONDS)
+        self._attendants.end()
         for door in self._doors:
             door.close()
 
-    def _start(self, act: Callable[..., None], *arguments: socket.socket) -> None:
-        def run() -> None:
-            try:
-                act(*arguments)
-            finally:
-                with self._lock:
-                    self._threads.discard(threading.current_thread())
-
-        thread = threading.Thread(target=run, daemon=True, name="proxy")
-        with self._lock:
-            self._threads.add(thread)
-        thread.start()
-
     def _step(self) -> None:
-        if self._over.is_set() or self._left < 0:
+        if self._attendants.is_over or self._left < 0:
             raise _Over
 
     def _serve(self) -> None:
@@ -171,7 +148,7 @@ class Proxy:
             return
         with listener:
             listener.settimeout(SLICE_SECONDS)
-            while not self._over.is_set():
+            while not self._attendants.is_over:
                 try:
                     client, _ = listener.accept()
                 except TimeoutError:
@@ -181,15 +158,14 @@ class Proxy:
                 if self._is_one_too_many():
                     client.close()
                     continue
-                with self._lock:
-                    self._open.add(client)
-                self._start(self._attend, client)
+                self._attendants.hold(client)
+                self._attendants.start(self._attend, client)
 
     def _handed_over(self) -> socket.socket | None:
         """Take the listener that the sandbox made in its own network."""
         door = self._doors[0]
         door.settimeout(SLICE_SECONDS)
-        while not self._over.is_set():
+        while not self._attendants.is_over:
             try:
                 _, numbers, _, _ = socket.recv_fds(door, 1, 1, socket.MSG_CMSG_CLOEXEC)
             except TimeoutError:
@@ -201,7 +177,7 @@ class Proxy:
 
     def _is_one_too_many(self) -> bool:
         self._count += 1
-        at_once = len(self._open)
+        at_once = self._attendants.held
         if self._count > self._bounds.connections or at_once >= self._bounds.at_once:
             self.traffic.excess = self.traffic.excess or "connections"
             return True
@@ -220,8 +196,7 @@ class Proxy:
         except (_Over, OSError):
             pass  # whoever broke off knows
         finally:
-            with self._lock:
-                self._open.discard(client)
+            self._attendants.let_go(client)
 
     def _answer(self, client: socket.socket) -> None:
         request, rest = self._request(client)
@@ -230,27 +205,21 @@ class Proxy:
         is_tunnel = request.method == b"CONNECT"
         url = self._url(request, is_tunnel)
         far = self._connection(url)
-        with far:
-            with self._lock:
-                self._open.add(far)
-            try:
-                self._step()
-                if is_tunnel:
-                    client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                else:
-                    rest = _head(request, url) + rest
-                relay = Relay(
-                    client,
-                    far,
-                    spend=self._spend,
-                    watch=self._watch,
-                    overlap=self._marks.longest,
-                    idle_seconds=self._bounds.idle_seconds,
-                )
-                relay.carry(rest, self._tls_only(url) if is_tunnel else None)
-            finally:
-                with self._lock:
-                    self._open.discard(far)
+        with far, self._attendants.holding(far):
+            self._step()
+            if is_tunnel:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                rest = _head(request, url) + rest
+            relay = Relay(
+                client,
+                far,
+                spend=self._spend,
+                watch=self._watch,
+                overlap=self._marks.longest,
+                idle_seconds=self._bounds.idle_seconds,
+            )
+            relay.carry(rest, self._tls_only(url) if is_tunnel else None)
 
     def _request(self, client: socket.socket) -> tuple[h11.Request, bytes]:
         """Return what is asked for, and the bytes that came after it."""

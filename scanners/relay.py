@@ -8,7 +8,8 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-SLICE_SECONDS = 0.2  # how soon a relay that is over lets go of its connections
+from scanners.attending import SLICE_SECONDS
+
 CHUNK = 64 << 10
 
 

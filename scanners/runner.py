@@ -65,8 +65,8 @@ class Reach:
     """What a confined program may read besides the system, and which Python it is.
 
     `target` is a directory or None. `python` also starts the second half of the
-    bubblewrap rung. `proxy_port` and `door` are those of `sandbox.Job`: 0 for no
-    network at all.
+    bubblewrap rung. `proxy_port`, `door` and `channel` are those of `sandbox.Job`: 0
+    for no network at all, and for no channel.
     """
 
     readable: tuple[Path, ...] = ()
@@ -74,6 +74,7 @@ class Reach:
     python: Path = field(default_factory=lambda: Path(sys.executable))
     proxy_port: int = 0
     door: int = 0
+    channel: int = 0
 
 
 # Runs a job under a supervisor, its streams going to the scratch, and returns the
@@ -235,6 +236,7 @@ def _job(
     job.open_files = limits.open_files
     job.processes = limits.processes
     job.proxy_port, job.door = reach.proxy_port, reach.door
+    job.channel = reach.channel
     job.out, job.err = str(scratch.out), str(scratch.err)
     return job
 
@@ -278,7 +280,7 @@ def in_new_process(
             env=dict(environment),
             cwd="/",
             start_new_session=True,
-            pass_fds=[each for each in (job.source, job.door) if each],
+            pass_fds=[each for each in (job.source, job.door, job.channel) if each],
         )
     try:
         answer = listen(_pipe(process.stdout), job, stop)

@@ -104,6 +104,9 @@ class Job:
         # is in the job's own network, and the listener leaves through this descriptor.
         self.proxy_port = 0
         self.door = 0
+        # A stream socket that the program finds open under this number: what it hands
+        # over there its caller answers.
+        self.channel = 0
         self.is_inside = False  # inside bubblewrap already
 
     def arguments(self) -> list[str]:

@@ -248,7 +248,7 @@ def _become_tool(
         os.dup2(os.open(source, os.O_RDONLY), 0)
         os.dup2(streams[0], 1)
         os.dup2(streams[1], 2)
-        _close_all_but(*filter(None, (ready, job.door)))
+        _close_all_but(*filter(None, (ready, job.door, job.channel)))
         confine(job, ready)
     finally:
         os._exit(sandbox.NOT_CONFINED)

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import boto3
 import pytest
-import trustme
 from moto.server import ThreadedMotoServer
 
 from scanners import buckets
@@ -17,11 +16,6 @@ from scanners.hub import Hub
 from scanners.sources import Remote
 from tests.scanners.far_servers import answer, far_server, moved
 from tests.scanners.fetched import fetched, folder_digest, refusal, remote_by
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import time
 
 import pytest
-import trustme
 
 from scanners.addresses import Allowed
 from scanners.contract import ScanStopped
@@ -15,11 +14,6 @@ from tests.scanners.far_servers import answer, far_server, moved
 
 LOOPBACK = Allowed.of(["127.0.0.1"])
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

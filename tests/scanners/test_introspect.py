@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,11 @@ import pytest
 from scanners import introspect, observations
 from scanners.contract import ScanStopped
 from scanners.introspect import half_way
-from scanners.runner import Tool
 from scanners.sandbox import Rung
 from scanners.urls import Rules
 
 from . import mcp_servers
-from .laboratory import Lab, codes, gap, lists, opened
+from .laboratory import Lab, codes, gap, lists
 from .mcp_samples import GITHUB_TOKEN
 from .standin import need, need_tcp, strongest
 
@@ -36,14 +34,6 @@ def network(request: pytest.FixtureRequest, rung: Rung) -> Rules | None:
     if rules:
         need_tcp(rung)
     return rules
-
-
-@pytest.fixture
-def lab(
-    tools: dict[str, Tool], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Lab]:
-    with opened(tools, tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
 
 
 def test_a_harmless_server_is_no_gap_and_its_tools_are_elements(

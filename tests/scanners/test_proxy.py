@@ -35,11 +35,6 @@ from .proxying import (
 from .standin import wait_for
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def echo() -> Iterator[socket.socket]:
     with echoing() as listener:

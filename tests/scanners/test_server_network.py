@@ -19,12 +19,12 @@ from scanners import introspect, landlock, observations, runner, sandbox
 from scanners.addresses import Allowed
 from scanners.contract import Target
 from scanners.proxy import Proxy
-from scanners.runner import Reach, Tool
+from scanners.runner import Reach
 from scanners.sandbox import Rung
 from scanners.urls import Rules
 
 from .far_servers import FarServer, answer, far_server, moved
-from .laboratory import Lab, codes, gap, lists, opened
+from .laboratory import Lab, codes, gap, lists
 from .network_burglar import BURGLAR, Listeners
 from .standin import confined_alone, need, need_tcp, strongest
 
@@ -39,19 +39,6 @@ RULES = Rules(
 @pytest.fixture(params=[Rung.BUBBLEWRAP, Rung.LANDLOCK], ids=str)
 def rung(request: pytest.FixtureRequest) -> Rung:
     return need_tcp(need(request.param))
-
-
-@pytest.fixture
-def lab(
-    tools: dict[str, Tool], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Lab]:
-    with opened(tools, tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
-import trustme
 
 from scanners.hub import Hub
 from scanners.sources import Remote, check, masked
@@ -18,11 +17,6 @@ from tests.scanners.far_servers import answer, far_server, moved
 from tests.scanners.fetched import fetched, folder_digest, refusal, remote_by
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture
