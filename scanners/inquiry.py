@@ -79,7 +79,8 @@ def _answer(server: Server, rules: Rules, sandbox: Sandbox, seconds: float) -> A
     path = f"servers/{server.url.authority}"
     own = max(seconds - 5, seconds / 2)  # so that it can tell how far it came
     patience = min(ANSWER_SECONDS, own / 2)
-    rules = replace(rules, answer_seconds=patience)
+    # the client loses patience first: it knows for what it waited
+    rules = replace(rules, answer_seconds=patience + 5)
     gateway = Gateway(server.url, rules, secrets=server.headers, seconds=seconds)
     request = {"url": str(server.url), "seconds": own, "answer_seconds": patience}
     hidden = dict(_hidden(server))

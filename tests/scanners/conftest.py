@@ -9,6 +9,7 @@ import trustme
 
 from scanners.runner import Tool
 
+from .inquiring import Desk, desk_of
 from .laboratory import Lab, opened
 
 
@@ -19,6 +20,15 @@ def lab(
     """A place to start servers in."""
     with opened(tools, tmp_path_factory.mktemp("lab")) as lab:
         yield lab
+
+
+@pytest.fixture
+def desk(
+    tools: dict[str, Tool], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
+    """A place to ask far servers from."""
+    with desk_of(tools["mcp-checkpoint"], tmp_path_factory.mktemp("desk")) as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")

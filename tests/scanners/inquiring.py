@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 import trustme
 
 from scanners import inquiry
 from scanners.addresses import Allowed
 from scanners.contract import Target
-from scanners.inquiry import Server
+from scanners.inquiry import Server, Unreachable
 from scanners.introspect import Sandbox
 from scanners.runner import Tool
 from scanners.sandbox import Rung
@@ -35,6 +37,10 @@ RULES = Rules(
     connect_seconds=3,
     resolver=resolved,
 )
+
+
+SECRET = "s3cr3t-Zq8vW2x-t0ken"
+AUTHORIZED = {"Authorization": f"Bearer {SECRET}"}
 
 
 class Desk:
@@ -85,3 +91,7 @@ def desk_of(tool: Tool, directory: Path) -> Iterator[Desk]:
 def gateway_threads() -> list[str]:
     names = [thread.name for thread in threading.enumerate()]
     return [name for name in names if name == "gateway"]
+
+
+def refused(words: str) -> Any:
+    return pytest.raises(Unreachable, match=words)

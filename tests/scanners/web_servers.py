@@ -105,29 +105,30 @@ def real_server(
             "wanted": wanted or {},
             "options": options,
         }
-        process = subprocess.Popen(
-            [str(tool.python), "-I", "-c", _REAL, json.dumps(facts)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert process.stdout is not None
-        try:
-            port = int(process.stdout.readline())
-            server = WebServer(port, "https" if ca else "http")
-            lines = process.stdout
+        command = [str(tool.python), "-I", "-c", _REAL, json.dumps(facts)]
+        with _running(command) as (port, asked):
+            yield WebServer(port, "https" if ca else "http", asked)
 
-            def follow() -> None:
-                server.asked.extend(tuple(json.loads(line)) for line in lines)
 
-            follower = threading.Thread(target=follow, daemon=True)
-            follower.start()
-            yield server
-        finally:
-            process.kill()
-            process.wait()
-            follower.join(10)
-            process.stdout.close()
+@contextmanager
+def _running(command: list[str]) -> Iterator[tuple[int, list[Any]]]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    lines = process.stdout
+    assert lines is not None
+    asked: list[Any] = []
+
+    def follow() -> None:
+        asked.extend(tuple(json.loads(line)) for line in lines)
+
+    try:
+        port = int(lines.readline())
+        threading.Thread(target=follow, daemon=True).start()
+        yield port, asked
+    finally:
+        process.kill()
+        process.wait()
 
 
 ABOUT = {
@@ -197,6 +198,46 @@ def polite(call: Call, method: str) -> None:
         call.raw(b"", 202 if call.command == "POST" else 405)
 
 
+def listing(*turns: list[Any]) -> Behaviour:
+    """Give one list after the other, and the last one for ever."""
+    left = list(turns)
+
+    def behave(call: Call, method: str) -> None:
+        if method != "tools/list":
+            return polite(call, method)
+        return call.result({"tools": left.pop(0) if len(left) > 1 else left[0]})
+
+    return behave
+
+
+class Httpd(ThreadingHTTPServer):
+    daemon_threads = True
+    ended: threading.Event
+
+    def handle_error(self, *_: Any) -> None:
+        pass  # who breaks off is expected here
+
+
+def _handler(
+    behave: Behaviour, asked: list[tuple[str, str, dict[str, str]]]
+) -> type[Call]:
+    class Handler(Call):
+        def handle_any(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(size)
+            headers = {n.lower(): v for n, v in self.headers.items()}
+            asked.append((self.command, self.path, headers))
+            self.message = {}
+            with suppress(ValueError):
+                self.message = json.loads(body)
+            with suppress(OSError):
+                behave(self, self.message.get("method", self.command))
+
+    for method in ("GET", "POST", "DELETE"):
+        setattr(Handler, f"do_{method}", Handler.handle_any)
+    return Handler
+
+
 @contextmanager
 def hostile_server(
     behave: Behaviour = polite, *, ca: trustme.CA | None = None
@@ -206,35 +247,13 @@ def hostile_server(
     `behave` is told the method of the message, or `GET` and `DELETE`.
     """
     ended = threading.Event()
-
-    class Handler(Call):
-        def handle_any(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(size)
-            headers = {n.lower(): v for n, v in self.headers.items()}
-            server.asked.append((self.command, self.path, headers))
-            self.message = {}
-            with suppress(ValueError):
-                self.message = json.loads(body)
-            with suppress(OSError):
-                behave(self, self.message.get("method", self.command))
-
-    for method in ("GET", "POST", "DELETE"):
-        setattr(Handler, f"do_{method}", Handler.handle_any)
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            pass  # who breaks off is expected here
-
-    httpd = Server(("127.0.0.1", 0), Handler)
-    httpd.ended = ended  # type: ignore[attr-defined]
+    httpd = Httpd(("127.0.0.1", 0), _handler(behave, asked := []))
+    httpd.ended = ended
     if ca is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         ca.issue_cert("localhost").configure_cert(context)
         httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
-    server = WebServer(httpd.server_address[1], "https" if ca else "http")
+    server = WebServer(httpd.server_address[1], "https" if ca else "http", asked)
     thread = threading.Thread(target=httpd.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
