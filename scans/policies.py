@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
@@ -79,6 +79,12 @@ def found(name: str, version: int | None = None) -> Policy:
     if policy is None:
         raise NotFound(f"There is no version {version} of the policy {name!r}")
     return policy
+
+
+def rules_of(document: object) -> PolicyRules:
+    """Return a document's rules; raise `Refused` naming the key that is wrong."""
+    check(document)
+    return PolicyRules.from_document(cast(Mapping[str, Any], document))
 
 
 def check(document: object) -> None:

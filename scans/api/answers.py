@@ -211,6 +211,48 @@ class PolicySerializer(serializers.Serializer[Any]):
     created_by = serializers.CharField()
 
 
+class FlipSerializer(serializers.Serializer[Any]):
+    before = serializers.CharField()
+    after = serializers.CharField()
+    scans = serializers.IntegerField()
+
+
+class FlippedTargetSerializer(serializers.Serializer[Any]):
+    """A target whose newest scan would have another verdict."""
+
+    scan_type = serializers.ChoiceField(TargetKind.choices)
+    target = serializers.CharField()
+    before = serializers.CharField()
+    after = serializers.CharField()
+
+
+class WhatIfSummarySerializer(serializers.Serializer[Any]):
+    scans = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    not_judged = serializers.IntegerField(
+        help_text="Scans of an older release, of which too little was kept."
+    )
+    is_complete = serializers.BooleanField(
+        help_text="False when there are more scans than the newest 10,000."
+    )
+    flips = FlipSerializer(many=True)
+    targets = FlippedTargetSerializer(many=True)
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    scan_id = serializers.UUIDField()
+    target = serializers.CharField()
+    before = serializers.CharField()
+    after = serializers.CharField()
+
+
+class WhatIfAnswerSerializer(serializers.Serializer[Any]):
+    """What would differ; scans that would not are only counted."""
+
+    summary = WhatIfSummarySerializer()
+    changes = ChangeSerializer(many=True)
+
+
 class VerdictSerializer(CountsSerializer):
     """What the latest whole scan of these bytes said, and whether that still holds."""
 

@@ -217,3 +217,11 @@ class PolicyDocumentSerializer(StrictSerializer):
 
 class NewPolicySerializer(PolicyDocumentSerializer):
     name = StrictCharField(max_length=100, trim_whitespace=False)
+
+
+class WhatIfSerializer(StrictSerializer):
+    document = ObjectAsSent(
+        required=False, help_text="Default: the policy's newest version."
+    )
+    scan_type = StrictChoiceField(TargetKind.choices, required=False)
+    created_after = StrictDateTimeField(required=False)

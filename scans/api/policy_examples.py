@@ -50,3 +50,19 @@ IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `ETag` of the version that the new one was made from.",
 )
+WHAT_IF = (
+    "Judges the newest 10,000 finished scans again from what is stored: by `document`, "
+    "or by the policy's newest version. The baseline is the one that each scan was "
+    "compared with, waivers are those in force now. Nothing is changed."
+)
+QUESTIONS = [
+    OpenApiExample(
+        "A lower threshold, this year's models",
+        {
+            "document": {"severity_threshold": "medium"},
+            "scan_type": "model",
+            "created_after": "2026-01-01T00:00:00Z",
+        },
+        request_only=True,
+    ),
+]

@@ -14,6 +14,7 @@ from scans.api.views.policies import (
     PolicyListView,
     PolicyVersionListView,
     PolicyView,
+    WhatIfView,
 )
 from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView
 from scans.api.views.scanners import ScannerListView
@@ -41,6 +42,7 @@ urlpatterns = [
     path("baselines/<uuid:baseline_id>/retire", RetireView.as_view()),
     path("policies", PolicyListView.as_view(), name="policies"),
     path("policies/<str:name>", PolicyView.as_view(), name="policy"),
+    path("policies/<str:name>/what-if", WhatIfView.as_view()),
     path("policies/<str:name>/versions", PolicyVersionListView.as_view()),
     path("waivers", WaiverListView.as_view(), name="waivers"),
     path("waivers/<uuid:waiver_id>", WaiverView.as_view(), name="waiver"),

@@ -51,6 +51,7 @@ POST /policies
 GET /policies/{name}
 PUT /policies/{name}
 GET /policies/{name}/versions
+POST /policies/{name}/what-if
 GET /waivers
 POST /waivers
 GET /waivers/{waiver_id}

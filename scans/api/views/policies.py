@@ -12,10 +12,14 @@ from rest_framework.reverse import reverse
 from apikeys.api.idempotency import IdempotentPostMixin
 from apikeys.authentication import actor_of
 from apikeys.choices import Role
-from scans import policies
+from scans import policies, what_if
 from scans.api import examples, policy_examples
-from scans.api.answers import PolicySerializer
-from scans.api.bodies import NewPolicySerializer, PolicyDocumentSerializer
+from scans.api.answers import PolicySerializer, WhatIfAnswerSerializer
+from scans.api.bodies import (
+    NewPolicySerializer,
+    PolicyDocumentSerializer,
+    WhatIfSerializer,
+)
 from scans.api.conditional import answer, is_expected
 from scans.api.queries import PolicyQuery, Query, VersionQuery
 from scans.api.views.door import Door, ListDoor
@@ -109,3 +113,34 @@ class PolicyVersionListView(ListDoor):
         policies.found(name)
         rows = Policy.objects.filter(name=name).order_by("-version", "-policy_id")
         return self.page(rows, POLICY_COLUMNS, policy_shape)
+
+
+class WhatIfView(IdempotentPostMixin, Door):
+    # It reads, and changes nothing.
+    role_for = {"POST": Role.VIEWER}
+
+    @extend_schema(
+        operation_id="ask_what_if",
+        summary="Judge stored scans by a policy, without changing them",
+        description=policy_examples.WHAT_IF,
+        request=WhatIfSerializer,
+        responses=WhatIfAnswerSerializer,
+        examples=policy_examples.QUESTIONS,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        wanted = WhatIfSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        asked = dict(wanted.validated_data)
+        stored = policies.found(name).document
+        rules = policies.rules_of(asked.pop("document", stored))
+        outcome = what_if.ask(rules, **asked)
+        changes = [
+            {
+                "scan_id": one.scan_id,
+                "target": one.target,
+                "before": one.before,
+                "after": one.after,
+            }
+            for one in outcome.changes
+        ]
+        return Response({"summary": outcome.summary(), "changes": changes})

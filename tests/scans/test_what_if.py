@@ -1,0 +1,216 @@
+"""What-if: the same as judging again, for every scan that is stored."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rest_framework.test import APIClient
+
+from scanners.contract import Category, Severity
+from scans import judging, what_if
+from scans.gate import PolicyRules
+from scans.models import Baseline, Finding, Policy, Scan, Waiver
+from tests.scans.api_samples import make_finding, make_run, make_scan, pointers
+
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
+URL = "/api/v1/policies/default/what-if"
+PRINTS = [f"v1:{number:064x}" for number in range(4)]
+SCANNERS = ["modelaudit", "sentrascan-files"]
+
+policies = st.fixed_dictionaries(
+    {},
+    optional={
+        "severity_threshold": st.sampled_from([s.name.lower() for s in Severity]),
+        "block_categories": st.sampled_from([[], ["other"], ["code_execution"]]),
+        "allow_rules": st.sampled_from([[], ["modelaudit:S1"], ["modelaudit:S2"]]),
+        "require_coverage": st.sampled_from(["complete", "partial"]),
+        "require_scanners": st.sampled_from([[], SCANNERS]),
+        "only_new": st.booleans(),
+        "drift": st.sampled_from([{}, {"changed": "ignore", "added": "warn"}]),
+        "require_sbom": st.booleans(),
+    },
+)
+found = st.lists(
+    st.tuples(
+        st.sampled_from(Severity),
+        st.sampled_from(
+            [Category.OTHER, Category.CODE_EXECUTION, Category.BASELINE_DRIFT]
+        ),
+        st.sampled_from(["modelaudit:S1", "modelaudit:S2"]),
+    ),
+    max_size=len(PRINTS),
+)
+scans = st.fixed_dictionaries(
+    {
+        "target": st.sampled_from(["a", "b"]),
+        "found": found,
+        "gaps": st.integers(0, 25),
+        "completed": st.lists(st.sampled_from(SCANNERS), unique=True),
+        "has_sbom": st.booleans(),
+        # None: no baseline. Else the fingerprints that it approves.
+        "approved": st.none() | st.sets(st.sampled_from(PRINTS)),
+        "is_failed": st.booleans(),
+    }
+)
+waivers = st.lists(
+    st.tuples(
+        st.sampled_from(PRINTS), st.sampled_from(["", "a"]), st.sampled_from([-1, 1])
+    ),
+    max_size=3,
+)
+
+
+def stored(number: int, kind: dict[str, Any], policy: Policy) -> tuple[Scan, Any]:
+    """Write a scan as the pipeline does; return it, and what it was judged by."""
+    status = "failed" if kind["is_failed"] else "completed"
+    scan = make_scan(
+        minutes=number, target=kind["target"], scan_status=status, policy=policy
+    )
+    if kind["is_failed"]:
+        return scan, None
+    approved = kind["approved"]
+    if approved is not None:
+        scan.baseline = Baseline.objects.create(
+            scan_type="model", target=scan.target, name="b", status="retired"
+        )
+    rows = [
+        make_finding(
+            scan,
+            at,
+            severity=severity,
+            category=category,
+            rule=rule,
+            is_new=PRINTS[at] not in (approved or ()),
+        )
+        for at, (severity, category, rule) in enumerate(kind["found"])
+    ]
+    for name in kind["completed"]:
+        make_run(scan, name)
+    make_run(scan, "broken", status="failed")
+    facts = judging.Facts(
+        rows,
+        [f"{gap} was not examined" for gap in range(kind["gaps"])],
+        set(kind["completed"]),
+        approved,
+        kind["has_sbom"],
+    )
+    judgement = judging.judge(scan, facts)
+    scan.verdict = judgement.decision.verdict
+    scan.save(update_fields=["verdict", "baseline"])
+    type(scan.detail).objects.filter(pk=scan.pk).update(**judgement.detail(facts))
+    return scan, facts
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=60,
+    deadline=None,
+)
+@given(st.lists(scans, max_size=6), policies, policies, waivers)
+def test_it_says_what_judging_again_says(db, kinds, before, after, accepted):
+    for model in (Scan, Policy, Waiver, Baseline):
+        model.objects.all().delete()
+    old = Policy.objects.create(name="old", document=before)
+    new = Policy.objects.create(name="new", document=after)
+    made = [stored(number, kind, old) for number, kind in enumerate(kinds)]
+    for fingerprint, target, hours in accepted:
+        Waiver.objects.create(
+            fingerprint=fingerprint,
+            target=target,
+            reason="r",
+            expires_at=timezone.now() + timedelta(hours=hours),
+        )
+    expected = []
+    for scan, facts in reversed(made):
+        scan.policy = new
+        verdict = "inconclusive"
+        if facts is not None:
+            verdict = judging.judge(scan, facts).decision.verdict.value
+        expected.append((scan.pk, str(scan.verdict), verdict))
+    rows = what_if.rejudge(PolicyRules.from_document(after))
+    assert [(row.scan_id, row.before, row.after) for row in rows] == expected
+
+
+def bad_scan(minutes: int, **more: Any) -> Scan:
+    scan = make_scan(minutes=minutes, verdict="fail", **more)
+    make_finding(scan, 1, severity=Severity.HIGH, category=Category.OTHER)
+    make_run(scan)
+    kept = {"gaps": [], "more_gaps": 0, "has_sbom": False}
+    type(scan.detail).objects.filter(pk=scan.pk).update(evidence=kept)
+    return scan
+
+
+LENIENT = {"severity_threshold": "critical"}
+
+
+def test_it_answers_changes_and_the_targets_that_would_flip(
+    api: APIClient, viewer_api: APIClient
+) -> None:
+    first, second = bad_scan(1, target="m"), bad_scan(2, target="m")
+    make_scan(minutes=3, target="n")  # of an older release: nothing was kept
+    before = list(Scan.objects.order_by("pk").values())
+    answer = viewer_api.post(URL, {"document": LENIENT}, format="json")
+    assert answer.status_code == 200, answer.content
+    change = {"target": "m", "before": "fail", "after": "pass"}
+    assert answer.json() == {
+        "summary": {
+            "scans": 3,
+            "changed": 2,
+            "not_judged": 1,
+            "is_complete": True,
+            "flips": [{"before": "fail", "after": "pass", "scans": 2}],
+            "targets": [{"scan_type": "model", **change}],
+        },
+        "changes": [
+            {"scan_id": str(second.pk), **change},
+            {"scan_id": str(first.pk), **change},
+        ],
+    }
+    assert list(Scan.objects.order_by("pk").values()) == before
+    Policy.objects.create(name="lenient", document=LENIENT)
+    stored_policy = URL.replace("default", "lenient")
+    assert viewer_api.post(stored_policy, {}, format="json").json() == answer.json()
+    assert viewer_api.post(URL, {}, format="json").json()["changes"] == []
+    after = {"document": LENIENT, "created_after": "2026-01-01T00:01:30Z"}
+    told = viewer_api.post(URL, after, format="json").json()["changes"]
+    assert [row["scan_id"] for row in told] == [str(second.pk)]
+    mcp = {"document": LENIENT, "scan_type": "mcp"}
+    assert viewer_api.post(URL, mcp, format="json").json()["summary"]["scans"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"document": {"x": 1}}, "/document/x"),
+        ({"document": []}, "/document"),
+        ({"scan_type": "picture"}, "/scan_type"),
+        ({"created_after": "2026-01-01"}, "/created_after"),
+        ({"policy": "default"}, "/policy"),
+    ],
+)
+def test_a_bad_question_is_named(api: APIClient, body: Any, named: str) -> None:
+    answer = api.post(URL, body, format="json")
+    assert (answer.status_code, pointers(answer)) == (400, {named})
+    assert api.post(URL.replace("default", "no"), {}).status_code == 404
+
+
+def test_many_scans_are_read_in_chunks_and_the_newest_come_first(monkeypatch) -> None:
+    monkeypatch.setattr(what_if, "CHUNK", 3)
+    for number in range(8):
+        bad_scan(number // 2, target=f"m{number}")  # pairs of one moment
+    rules = PolicyRules.from_document(LENIENT)
+    with CaptureQueriesContext(connection) as said:
+        outcome = what_if.ask(rules)
+    assert len(said) == 3 * 4 + 1
+    order = Scan.objects.order_by("-created_at", "-scan_id").values_list("pk")
+    assert [(one.scan_id,) for one in outcome.changes] == list(order)
+    few = what_if.ask(rules, most=5)
+    assert (few.scans, few.is_complete, len(few.changes)) == (5, False, 5)
+    assert Finding.objects.count() == 8
