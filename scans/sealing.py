@@ -70,12 +70,12 @@ def installation_key() -> bytes:
     """
     path = Path(settings.INSTALLATION_KEY_PATH)
     known = InstallationKey.objects.values_list("key_id", flat=True).first()
-    key = _read(path)
+    key = read_key(path)
     if key is None and known is not None:
         raise KeyLost(_advice(path, "is missing"))
     if key is None:
         key = _made(path)
-    identity = _identity(key)
+    identity = identity_of(key)
     if known is None:
         known = _noted(identity)
     if identity != known:
@@ -89,10 +89,10 @@ def state() -> str:
     known = InstallationKey.objects.values_list("key_id", flat=True).first()
     if known is None:
         return "nothing needed one yet"
-    key = _read(path)
+    key = read_key(path)
     if key is None:
         raise KeyLost(_advice(path, "is missing"))
-    if _identity(key) != known:
+    if identity_of(key) != known:
         raise KeyLost(_advice(path, OTHER))
     return f"the one with the id {known[:12]}"
 
@@ -124,7 +124,8 @@ def unseal(sealed: bytes, purpose: Purpose, *, place: str) -> bytes:
         raise Unreadable("this was sealed with another key or elsewhere") from error
 
 
-def _identity(key: bytes) -> str:
+def identity_of(key: bytes) -> str:
+    """Return the id under which the database knows an installation key."""
     return _derived(key, Purpose.IDENTITY).hex()
 
 
@@ -148,8 +149,11 @@ def _derived(key: bytes, purpose: Purpose) -> bytes:
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
 
 
-def _read(path: Path) -> bytes | None:
-    """Return the key in `path`, None where there is no such file."""
+def read_key(path: Path) -> bytes | None:
+    """Return the key in `path`, None where there is no such file.
+
+    Raises `KeyLost` for a file that cannot be read or holds no key.
+    """
     try:
         key = base64.b64decode(path.read_bytes().strip(), validate=True)
     except FileNotFoundError:
@@ -187,7 +191,7 @@ def _made(path: Path) -> bytes:
         os.fsync(folder)
     finally:
         os.close(folder)
-    key = _read(path)
+    key = read_key(path)
     if key is None:
         raise KeyLost(_advice(path, "was removed as soon as it was made"))
     return key

@@ -32,6 +32,7 @@ COMMANDS = {
     "waiver": "accept a finding until a moment, list and delete waivers",
     "user": "create a user of the console",
     "prune": "remove scans older than an age, and the bytes that nothing needs",
+    "backup": "write everything that this installation knows into one file",
     "serve": "run the web server",
     "worker": "run the scans of the queue (--housekeeping: the timed tasks)",
     "migrate": "bring the database up to date",

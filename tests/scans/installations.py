@@ -1,0 +1,134 @@
+"""Installations of a test's own: a database, a data directory, and our commands.
+
+On PostgreSQL each is a database of the session's server, on SQLite a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.project.running import ROOT, environment, sentrascan
+
+POSTGRESQL, SQLITE = "postgresql", "sqlite"
+
+
+@dataclass
+class Installation:
+    """`vendor` is `POSTGRESQL` or `SQLITE`, `url` its DATABASE_URL."""
+
+    vendor: str
+    url: str
+    data: Path
+    env: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.env = environment(self.data, DATABASE_URL=self.url)
+
+    @property
+    def database(self) -> str:
+        return self.url.rpartition("/")[2]
+
+    def run(
+        self, *arguments: str | Path, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return sentrascan(*arguments, env=self.env, typed=typed)
+
+    def done(self, *arguments: str | Path) -> str:
+        """Run a command that must succeed; return all that it said."""
+        result = self.run(*arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout + result.stderr
+
+    def fill(self, count: int = 20) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "tests.scans.filling", str(count)],
+            check=True,
+            cwd=ROOT,
+            env=self.env,
+        )
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of one statement, which is committed."""
+        if self.vendor == SQLITE:
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as database:
+                database.execute("PRAGMA foreign_keys = ON")
+                return database.execute(sql).fetchall()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = connection.execute(sql)
+            return found.fetchall() if found.description else []
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table, sorted, as the database gives it."""
+        names = (
+            "SELECT name FROM sqlite_schema WHERE type = 'table'"
+            if self.vendor == SQLITE
+            else "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        )
+        return {
+            name: sorted(self.query(f'SELECT * FROM "{name}"'), key=repr)  # noqa: S608 - our own names
+            for (name,) in self.query(names)
+            if not name.startswith("sqlite_")
+        }
+
+    def stored(self) -> dict[str, bytes]:
+        """Return the stored uploads by their place."""
+        root = self.data / "uploads"
+        return {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.glob("??/*"))
+        }
+
+
+@contextmanager
+def installation(
+    vendor: str, data: Path, *, is_migrated: bool = True
+) -> Iterator[Installation]:
+    """Make an installation, which goes at the end of the block."""
+    data.mkdir(parents=True, exist_ok=True)
+    if vendor == SQLITE:
+        one = Installation(vendor, f"sqlite:///{data / 'sentrascan.sqlite3'}", data)
+        if is_migrated:
+            one.done("migrate", "--verbosity=0")
+        yield one
+        return
+    name = f"installation_{uuid.uuid4().hex[:12]}"
+    server("CREATE DATABASE " + name)
+    try:
+        one = Installation(vendor, server_url(name), data)
+        if is_migrated:
+            one.done("migrate", "--verbosity=0")
+        yield one
+    finally:
+        for (database,) in server(
+            f"SELECT datname FROM pg_database WHERE starts_with(datname, '{name}')"  # noqa: S608 - our own name
+        ):
+            server(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+def server_url(database: str) -> str:
+    """Return the address of a database of the session's own server."""
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}").geturl()
+
+
+def server(sql: str) -> list[tuple[Any, ...]]:
+    """Run one statement beside all databases; return its rows."""
+    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
+        found = connection.execute(sql)  # type: ignore[call-overload] # any text
+        return found.fetchall() if found.description else []
