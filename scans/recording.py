@@ -101,7 +101,9 @@ def _facts(
     if len(findings) > MAX_FINDINGS:
         gaps.append(f"More than {MAX_FINDINGS} findings: the rest was not kept")
     completed = {o.scanner for o in outcomes if o.status == RunStatus.COMPLETED}
-    return Facts(findings, gaps, completed, known.approved)
+    # Of whatever was examined there is an SBOM: `exports.cyclonedx` makes it.
+    has_sbom = bool(target.elements)
+    return Facts(findings, gaps, completed, known.approved, has_sbom)
 
 
 def _seen(target: Target, secrets: frozenset[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 # What `sentrascan` alone prints; the order is that of a first day.
 COMMANDS = {
     "scan": "scan files, folders or MCP configurations and judge them",
-    "report": "write a finished scan as SARIF, JUnit, CSV, JSON or for DefectDojo",
+    "report": "write a finished scan as SARIF, CycloneDX, JUnit, HTML, CSV or JSON",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
     "policy": "list, show, import and export policies",

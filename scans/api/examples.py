@@ -49,6 +49,11 @@ REPORT = (
     "while the scan is queued or running. Waived findings stay in, marked as such; "
     "what was not examined is said. `docs/exports.md` describes each format."
 )
+SBOM = (
+    "The scanned files or MCP servers with their SHA-256, and the findings as "
+    "vulnerabilities. Written from the rows while it is sent. 409 while the scan is "
+    "not finished, and where nothing was examined."
+)
 PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
@@ -200,3 +205,16 @@ REPORTS = {
         )
     ],
 }
+
+SBOMS = [
+    _document(
+        "One file",
+        "application/vnd.cyclonedx+json",
+        {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "components": [{"type": "file", "name": "malicious.pkl"}],
+            "vulnerabilities": [{"id": "modelaudit:S201"}],
+        },
+    )
+]

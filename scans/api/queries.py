@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
 from scanners.contract import Category, Severity, TargetKind
 from scans.choices import BaselineStatus, ScanStatus, Verdict
+from scans.exports.cyclonedx import VERSIONS
 from scans.models import Waiver
 from scans.models.scans import has_any
 from scans.models.waivers import WaiverQuerySet
@@ -177,6 +178,12 @@ class VersionQuery(Query):
     version = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, required=False, help_text="Default: newest."
     )
+
+
+class SbomQuery(Query):
+    others = frozenset()
+
+    version = serializers.ChoiceField(VERSIONS, default=VERSIONS[0])
 
 
 class VerdictQuery(Query):

@@ -16,7 +16,7 @@ from scans.api.views.policies import (
     PolicyView,
     WhatIfView,
 )
-from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView
+from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView, SbomView
 from scans.api.views.scanners import ScannerListView
 from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
 from scans.api.views.verdicts import VerdictView
@@ -33,6 +33,7 @@ urlpatterns = [
         path(f"scans/<uuid:scan_id>/report.{suffix}", view.as_view())
         for suffix, view in REPORT_VIEWS.items()
     ),
+    path("scans/<uuid:scan_id>/sbom", SbomView.as_view()),
     path("report-schema", ReportSchemaView.as_view(), name="report-schema"),
     path("findings", FindingListView.as_view(), name="findings"),
     path("findings/<uuid:finding_id>", FindingView.as_view(), name="finding"),

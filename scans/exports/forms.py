@@ -6,12 +6,21 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 
 from scanners import edition
-from scans.exports import csv_table, defectdojo, html_page, json_report, junit, sarif
+from scans.exports import (
+    csv_table,
+    cyclonedx,
+    defectdojo,
+    html_page,
+    json_report,
+    junit,
+    sarif,
+)
 from scans.exports.json_text import Pieces, batched, dump
 from scans.exports.reading import ScanReport
 
@@ -29,9 +38,18 @@ class Form:
     title: str
     render: Callable[[ScanReport], Pieces]
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it is, below its scan in the API."""
+        return f"sbom?{self.query}" if self.query else f"report.{self.suffix}"
 
     def write(self, report: ScanReport) -> Pieces:
-        """Yield the document in pieces of some 64 KiB; raise `Torn` on the way."""
+        """Return the document in pieces of some 64 KiB, which raise `Torn` on the way.
+
+        Raises `Conflict` where the scan has no such document.
+        """
         return batched(self.render(report))
 
     def file_name(self, report: ScanReport) -> str:
@@ -67,4 +85,16 @@ HTML = Form(
     html_page.render,
     html_page.HEADERS,
 )
-FORMS = {form.name: form for form in (JSON, SARIF, CSV, HTML, JUNIT, DEFECTDOJO)}
+SBOMS = {
+    version: Form(
+        f"cyclonedx-{version}",
+        "cdx.json",
+        f"application/vnd.cyclonedx+json; version={version}",
+        f"CycloneDX {version}",
+        partial(cyclonedx.render, version=version),
+        query=f"version={version}",
+    )
+    for version in cyclonedx.VERSIONS
+}
+REPORTS = {form.suffix: form for form in (JSON, SARIF, CSV, HTML, JUNIT, DEFECTDOJO)}
+FORMS = {form.name: form for form in (*REPORTS.values(), *SBOMS.values())}

@@ -75,7 +75,8 @@ class Here:
 
     def report(self, scan_id: str, form: str) -> bytes:
         try:
-            return b"".join(FORMS[form].write(read_report(uuid.UUID(scan_id))))
+            document = FORMS[form].write(read_report(uuid.UUID(scan_id)))
+            return b"".join(document)
         except (NotFound, Conflict, Torn) as error:
             raise Rejected(str(error)) from error
 

@@ -75,9 +75,7 @@ class Remote:
         return found
 
     def report(self, scan_id: str, form: str) -> bytes:
-        return self._ask_patiently(
-            f"scans/{scan_id}/report.{FORMS[form].suffix}"
-        ).content
+        return self._ask_patiently(f"scans/{scan_id}/{FORMS[form].path}").content
 
     def cancel(self, scan_id: str) -> None:
         answer = self._send("POST", f"scans/{scan_id}/cancel")

@@ -37,6 +37,7 @@ GET /scans/{scan_id}/report.csv
 GET /scans/{scan_id}/report.html
 GET /scans/{scan_id}/report.xml
 GET /scans/{scan_id}/report.defectdojo.json
+GET /scans/{scan_id}/sbom
 GET /report-schema
 GET /findings
 GET /findings/{finding_id}

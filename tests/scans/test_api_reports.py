@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from scans.exports.forms import FORMS, Form
+from scans.exports.forms import REPORTS, Form
 from scans.exports.json_report import SCHEMA
 from tests.scans.api_samples import make_scan
 from tests.scans.export_samples import failed_scan, written
@@ -28,7 +28,7 @@ def body_of(answer: Any) -> bytes:
     return b"".join(answer.streaming_content)
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("form", REPORTS.values(), ids=REPORTS)
 def test_a_viewer_has_each_report_of_a_finished_scan(
     viewer_api: APIClient, form: Form
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_viewer_has_each_report_of_a_finished_scan(
 
 
 def test_every_report_is_routed() -> None:
-    assert {f"report.{form.suffix}" for form in FORMS.values()} == set(PATHS)
+    assert {f"report.{form.suffix}" for form in REPORTS.values()} == set(PATHS)
 
 
 @pytest.mark.parametrize("path", PATHS)

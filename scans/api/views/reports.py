@@ -14,11 +14,13 @@ from rest_framework.request import Request
 
 from scans.api import examples
 from scans.api.conditional import is_known
+from scans.api.queries import SbomQuery
 from scans.api.views.door import Door
-from scans.exports.forms import FORMS, Form
+from scans.exports.forms import REPORTS, SBOMS, Form
 from scans.exports.json_report import SCHEMA
 from scans.exports.reading import read_report
 
+SBOM_MEDIA_TYPE = "application/vnd.cyclonedx+json"
 SCHEMA_MEDIA_TYPE = "application/schema+json"
 
 
@@ -35,22 +37,25 @@ class ReportView(Door):
     form: ClassVar[Form]
 
     def get(self, request: Request, scan_id: uuid.UUID) -> HttpResponseBase:
-        report = read_report(scan_id)
-        etag = f'"{self.form.etag(report)}"'
-        if is_known(request, etag):
-            return HttpResponse(status=304, headers={"ETag": etag})
-        name = self.form.file_name(report)
-        headers = {
-            "ETag": etag,
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "X-Content-Type-Options": "nosniff",
-            **self.form.headers,
-        }
-        if request.method == "HEAD":
-            return HttpResponse(b"", self.form.media_type, headers=headers)
-        return StreamingHttpResponse(
-            self.form.write(report), self.form.media_type, headers=headers
-        )
+        return document(request, scan_id, self.form)
+
+
+def document(request: Request, scan_id: uuid.UUID, form: Form) -> HttpResponseBase:
+    """Return the scan in one form, or 304; raise `NotFound` or `Conflict`."""
+    report = read_report(scan_id)
+    pieces = form.write(report)
+    etag = f'"{form.etag(report)}"'
+    if is_known(request, etag):
+        return HttpResponse(status=304, headers={"ETag": etag})
+    headers = {
+        "ETag": etag,
+        "Content-Disposition": f'attachment; filename="{form.file_name(report)}"',
+        "X-Content-Type-Options": "nosniff",
+        **form.headers,
+    }
+    if request.method == "HEAD":
+        return HttpResponse(b"", form.media_type, headers=headers)
+    return StreamingHttpResponse(pieces, form.media_type, headers=headers)
 
 
 def report_view(form: Form) -> type[ReportView]:
@@ -70,7 +75,23 @@ def report_view(form: Form) -> type[ReportView]:
     return extend_schema_view(get=documented)(view)
 
 
-REPORT_VIEWS = {form.suffix: report_view(form) for form in FORMS.values()}
+REPORT_VIEWS = {suffix: report_view(form) for suffix, form in REPORTS.items()}
+
+
+class SbomView(Door):
+    query = SbomQuery
+    renderer_classes = [renderer(SBOM_MEDIA_TYPE), *Door.renderer_classes]
+
+    @extend_schema(
+        operation_id="get_sbom",
+        summary="What a finished scan looked at: a CycloneDX bill of materials",
+        description=examples.SBOM,
+        parameters=[SbomQuery, examples.IF_NONE_MATCH],
+        responses={(200, SBOM_MEDIA_TYPE): OpenApiTypes.OBJECT, 304: None},
+        examples=examples.SBOMS,
+    )
+    def get(self, request: Request, scan_id: uuid.UUID) -> HttpResponseBase:
+        return document(request, scan_id, SBOMS[self.asked["version"]])
 
 
 class ReportSchemaView(Door):

@@ -1,0 +1,93 @@
+"""The servers of an MCP document as CycloneDX services."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scanners.documents import owners_of
+from scans.exports.packages import package_of
+from scans.exports.shapes import Row
+
+# What a header is called that proves who calls.
+PROOFS = ("authorization", "api-key", "apikey", "token", "cookie")
+UNATTRIBUTED = "lists"  # what was submitted without saying whose it is
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`owners` maps element paths to the `bom-ref` of their service.
+
+    `started_from` are pairs of `bom-ref`: a service, and the package that starts it.
+    """
+
+    entries: list[Row] = field(default_factory=list)
+    packages: list[Row] = field(default_factory=list)
+    started_from: list[tuple[str, str]] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
+
+
+def read_services(
+    document: Mapping[str, Any], elements: Sequence[Mapping[str, Any]], target: str
+) -> Services:
+    """Return the services of a stored document, whose secrets are masked."""
+    services = Services()
+    config = document.get("config")
+    servers = config if isinstance(config, Mapping) else {}
+    # Of a configuration only the servers are kept: the frame is gone.
+    whose = owners_of({**document, "config": {"mcpServers": servers}})
+    listed: dict[str, list[Row]] = defaultdict(list)
+    for element in elements:
+        path = element["path"]
+        if path.startswith("servers/"):
+            services.owners[path] = path
+            listed.setdefault(path, [])
+            continue
+        owner = f"servers/{whose[path]}" if path in whose else UNATTRIBUTED
+        services.owners[path] = owner
+        digest = element.get("digest") or ""
+        name = f"sentrascan:mcp:{path.replace('/', ':', 1)}"
+        listed[owner].append({"name": name, "value": f"sha256:{digest}"})
+    for ref, properties in listed.items():
+        name = ref.removeprefix("servers/")
+        entry: Row = {"bom-ref": ref, "name": target if ref == UNATTRIBUTED else name}
+        server = servers.get(name) if ref != UNATTRIBUTED else None
+        if isinstance(server, Mapping):
+            entry |= _connection(server)
+            properties = _command(server) + properties
+            _note_package(services, ref, server)
+        entry["properties"] = properties
+        services.entries.append({k: v for k, v in entry.items() if v != []})
+    return services
+
+
+def _connection(server: Mapping[str, Any]) -> Row:
+    url = server.get("url")
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return {"x-trust-boundary": False}
+    connection: Row = {"endpoints": [url], "x-trust-boundary": True}
+    names = [str(name).lower() for name in server.get("headers") or ()]
+    if any(proof in name for name in names for proof in PROOFS):
+        # That none is configured does not say that none is wanted.
+        connection["authenticated"] = True
+    return connection
+
+
+def _command(server: Mapping[str, Any]) -> list[Row]:
+    parts = [server.get("command"), *(server.get("args") or [])]
+    words = " ".join(str(part) for part in parts if part)
+    if not words or not server.get("command"):
+        return []
+    return [{"name": "sentrascan:mcp:command", "value": words}]
+
+
+def _note_package(services: Services, ref: str, server: Mapping[str, Any]) -> None:
+    package = package_of(server)
+    if package is None:
+        return
+    if all(each["bom-ref"] != package["purl"] for each in services.packages):
+        component = {"type": "application", "bom-ref": package["purl"]}
+        services.packages.append(component | package)
+    services.started_from.append((ref, package["purl"]))
