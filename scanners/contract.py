@@ -180,10 +180,15 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one run returned, normalised."""
+    """What one run returned, normalised.
+
+    `inside` is what the tool saw in a file, by its path: `format`, and names that a
+    later version can be compared by (`tensors`, `keys`, `imports`, `members`), as JSON.
+    """
 
     findings: tuple[ReportedFinding, ...] = ()
     coverage: Coverage = Coverage()
+    inside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

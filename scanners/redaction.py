@@ -69,7 +69,8 @@ def redact(report: Report, secrets: frozenset[str] = frozenset()) -> Report:
         notes=tuple(mask(note, secrets) for note in report.coverage.notes),
     )
     findings = tuple(_finding(finding, secrets) for finding in report.findings)
-    return Report(findings, _with_formats(coverage, secrets))
+    inside = {path: mask_value(seen, secrets) for path, seen in report.inside.items()}
+    return Report(findings, _with_formats(coverage, secrets), inside)
 
 
 def _with_formats(coverage: Coverage, secrets: frozenset[str]) -> Coverage:

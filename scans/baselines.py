@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from apikeys import audit
 from apikeys.audit import Actor
+from scanners.contract import Category
 from scans.choices import Conflict, NotFound, ScanStatus
 from scans.models import Baseline, Finding, Scan, Target
 
@@ -31,7 +32,9 @@ def create(
             raise NotFound("There is no such scan")
         if scan.scan_status != ScanStatus.COMPLETED:
             raise Conflict("A baseline is made from a completed scan")
+        # Drift from the baseline before is nothing that anybody approves with this one.
         prints = Finding.objects.filter(scan=scan).order_by("fingerprint")
+        prints = prints.exclude(category=Category.BASELINE_DRIFT)
         baseline = Baseline.objects.create(
             scan_type=scan.scan_type,
             target=scan.target,

@@ -85,7 +85,8 @@ def _settled(outcome: Outcome, identified: Mapping[str, str]) -> Outcome:
         failed=tuple(failed),
         notes=(*outcome.coverage.notes, *dict.fromkeys(notes)),
     )
-    return replace(outcome, report=Report(tuple(kept), coverage))
+    report = replace(outcome.report, findings=tuple(kept), coverage=coverage)
+    return replace(outcome, report=report)
 
 
 def unexamined(target: ScanTarget, outcomes: Sequence[Outcome]) -> list[Skipped]:

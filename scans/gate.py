@@ -138,8 +138,8 @@ def _drift(value: object) -> Mapping[str, str]:
 class JudgedFinding:
     """What the gate needs to know of a finding.
 
-    `is_known`: the active baseline has it; False without a baseline. `drift` is the
-    kind of change for a finding of category `baseline_drift`, else empty.
+    `is_known`: the active baseline has it; False without a baseline. `drift` are the
+    kinds of change of a finding of category `baseline_drift`, else empty.
     """
 
     rule: str
@@ -149,7 +149,7 @@ class JudgedFinding:
     where: str = ""
     is_known: bool = False
     is_waived: bool = False
-    drift: str = ""
+    drift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,10 @@ def breach(rules: PolicyRules, finding: JudgedFinding) -> str:
         return ""
     name = finding.severity.name.lower()
     if finding.category == Category.BASELINE_DRIFT:
-        # Drift is judged by its kind alone, never by threshold.
-        return name if rules.drift.get(finding.drift, "fail") == "fail" else ""
+        # Drift is judged by its kinds alone, never by threshold; what names none fails.
+        kinds = finding.drift or ("",)
+        fails = any(rules.drift.get(kind, "fail") == "fail" for kind in kinds)
+        return name if fails else ""
     if rules.only_new and finding.is_known:
         return ""
     if finding.severity >= rules.severity_threshold:

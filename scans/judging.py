@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from scanners.contract import Category, Severity
 from scans import gate, waivers
+from scans.comparing import kinds_in
 from scans.models import Finding, Scan, ScanWaiver, Waiver
 from scans.waivers import AcceptedRisk
 
@@ -19,12 +20,14 @@ from scans.waivers import AcceptedRisk
 class Facts:
     """What was found out, whoever asks and by whichever policy.
 
-    `gaps` are sentences. `approved` are the fingerprints of the active baseline, None
+    `gaps` are sentences, `baseline_gaps` those on what could not be compared with the
+    active baseline. `approved` are the fingerprints of the active baseline, None
     without one. `completed` are names of scanners.
     """
 
     findings: Sequence[Finding]
     gaps: Sequence[str] = ()
+    baseline_gaps: Sequence[str] = ()
     completed: AbstractSet[str] = frozenset()
     approved: AbstractSet[str] | None = None
     has_sbom: bool = False
@@ -40,7 +43,8 @@ class Judgement:
 
     def detail(self, facts: Facts) -> dict[str, Any]:
         """Return the columns of `scan_details` that tell of it."""
-        is_same = self.of_bytes == self.decision
+        drifted = any(f.category == Category.BASELINE_DRIFT for f in facts.findings)
+        is_same = self.of_bytes == self.decision and not drifted
         return {
             "reasons": list(self.decision.reasons),
             "of_bytes": None if is_same else _kept(self.of_bytes),
@@ -90,7 +94,7 @@ def evidence(
             )
             for finding in facts.findings
         ],
-        gaps=facts.gaps,
+        gaps=[*facts.gaps, *facts.baseline_gaps],
         completed=facts.completed,
         has_sbom=facts.has_sbom,
     )
@@ -103,6 +107,7 @@ def judged(row: Finding, *, is_known: bool, is_waived: bool) -> gate.JudgedFindi
         category=Category(row.category),
         title=row.title,
         where=_where(row.location),
+        drift=kinds_in(row.evidence),
         is_known=is_known,
         is_waived=is_waived,
     )
@@ -116,7 +121,7 @@ def _where(location: Mapping[str, Any]) -> str:
 def _without_baseline(facts: Facts) -> Facts:
     """A baseline is one target's: without it nothing is approved, nothing drifts."""
     kept = [row for row in facts.findings if row.category != Category.BASELINE_DRIFT]
-    return replace(facts, findings=kept, approved=None)
+    return replace(facts, findings=kept, approved=None, baseline_gaps=())
 
 
 def _kept(decision: gate.Decision) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def _kept(decision: gate.Decision) -> dict[str, Any]:
 
 def _evidence(facts: Facts) -> dict[str, Any]:
     # As many gaps as anybody is ever told; an archive may have a hundred thousand.
-    gaps = list(dict.fromkeys(facts.gaps))
+    gaps = list(dict.fromkeys([*facts.gaps, *facts.baseline_gaps]))
     return {
         "gaps": gaps[: gate.REASONS_SHOWN],
         "more_gaps": max(0, len(gaps) - gate.REASONS_SHOWN),

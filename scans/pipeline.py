@@ -47,6 +47,7 @@ from scans.lease import Heartbeat
 from scans.models import Lease, Scan
 from scans.progress import Meter
 from scans.sandboxing import chosen_rung
+from scans.sealing import KeyLost
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ def run(scan_id: uuid.UUID, *, owner: str) -> None:
             logger.info("Scan %s was ended meanwhile; its results are dropped", scan_id)
         except WorkspaceError as error:
             recording.fail(lease, f"The target could not be had: {error}")
+        except KeyLost as error:
+            recording.fail(lease, str(error))
         except Exception:  # nobody above can tell the client; the trace goes to the log
             recording.fail(lease, "SentraScan itself failed; its log says why")
             raise

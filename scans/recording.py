@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from django.db import transaction
 
 from scanners.contract import ReportedFinding, Severity, Target
-from scanners.documents import servers_of
-from scanners.redaction import mask, mask_value, redact, secrets_of
-from scans import coverage, measures, reports
+from scanners.redaction import mask, redact, secrets_of
+from scans import comparing, coverage, measures, reports, sealing, snapshots
 from scans.choices import RunStatus, ScanStatus, Verdict
+from scans.comparing import Approved
 from scans.coverage import Outcome
+from scans.drift import Comparison
 from scans.fingerprints import fingerprints
 from scans.judging import Facts, judge
 from scans.models import (
@@ -25,17 +25,20 @@ from scans.models import (
     ResultClaim,
     Scan,
     ScanDetail,
+    ScanDrift,
     ScannerRun,
     ScanSnapshot,
     ScanWaiver,
     StoredResult,
 )
+from scans.sealing import Purpose
+from scans.snapshots import Seal, Snapshot
+from scans.storable import json_value, text
 
 logger = logging.getLogger(__name__)
 
 MAX_FINDINGS = 50_000
 MAX_STORED_CHARACTERS = 4 << 20  # of a report that is kept to be used again
-KEPT_OF_SERVER = ("type", "transport", "command", "args", "cwd", "disabled")
 TEXT_LIMITS = {"title": 500, "rule": 200}
 
 
@@ -50,6 +53,13 @@ class Known:
     def approved(self) -> frozenset[str] | None:
         return self.fingerprints if self.baseline else None
 
+    @property
+    def agreed(self) -> Approved | None:
+        """The baseline as a comparison needs it."""
+        if self.baseline is None:
+            return None
+        return Approved(self.baseline.name, self.baseline.snapshot.get("document"))
+
 
 def record(
     lease: Lease,
@@ -63,52 +73,92 @@ def record(
     secrets = secrets_of(target.document) if target.document else frozenset()
     said = [_redacted(outcome, secrets) for outcome in outcomes]
     outcomes = coverage.settle(said)
-    _say_what_is_not_catalogued(outcomes)
     known = known_before(scan)
-    facts = _facts(scan, target, outcomes, known)
+    seen = _seen(target, outcomes, secrets, known)
+    facts = _facts(scan, target, outcomes, known, seen)
     judgement = judge(scan, facts)
-    verdict = judgement.decision.verdict
     kept = facts.findings[:MAX_FINDINGS]
     runs = _run_rows(scan, target, outcomes)
     results = _result_rows(said, runs)
+    columns = {
+        "verdict": judgement.decision.verdict,
+        "digest": target.digest,
+        "baseline": known.baseline,
+        "rules": rules,
+        "is_of_bytes": all(o.status != RunStatus.SKIPPED for o in outcomes),
+        **_counts(kept),
+    }
     with transaction.atomic():
-        if not Scan.objects.finish(
-            lease,
-            ScanStatus.COMPLETED,
-            verdict=verdict,
-            digest=target.digest,
-            baseline=known.baseline,
-            rules=rules,
-            is_of_bytes=all(each.status != RunStatus.SKIPPED for each in outcomes),
-            **_counts(kept),
-        ):
+        if not Scan.objects.finish(lease, ScanStatus.COMPLETED, **columns):
             logger.info("Scan %s was ended meanwhile; results are dropped", scan.pk)
             return
         ScanDetail.objects.filter(pk=scan.pk).update(**judgement.detail(facts))
         _write_runs(scan, runs, results)
         Finding.objects.insert_many(kept)
         ScanWaiver.objects.bulk_create(judgement.rows(scan, kept))
-        ScanSnapshot.objects.create(scan=scan, **_seen(target, secrets))
-        _count(scan, verdict, kept, runs)
-    logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, verdict)
+        _write_snapshot(scan, known, seen)
+        _count(scan, judgement.decision.verdict, kept, runs)
+    logger.info(
+        "Scan %s of %s: %s", scan.pk, scan.scan_type, judgement.decision.verdict
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the target looks like now, and its drift from the active baseline if any."""
+
+    now: Snapshot
+    drift: Comparison | None
+
+
+def _seen(
+    target: Target, outcomes: Sequence[Outcome], secrets: frozenset[str], known: Known
+) -> Seen:
+    now = snapshot_of(target, outcomes, secrets)
+    agreed = known.agreed
+    return Seen(now, comparing.with_baseline(agreed, now, target) if agreed else None)
+
+
+def snapshot_of(
+    target: Target, outcomes: Sequence[Outcome], secrets: frozenset[str]
+) -> Snapshot:
+    """Return what a baseline will need of this scan; raise `KeyLost`."""
+    if target.document is not None:
+        seal = Seal(sealing.derived(Purpose.DIGESTS))
+        return snapshots.of_document(target, secrets, seal)
+    said = {each.scanner: each.report for each in outcomes if each.report}
+    return snapshots.of_model(target, said)
+
+
+def _write_snapshot(scan: Scan, known: Known, seen: Seen) -> None:
+    now = seen.now
+    ScanSnapshot.objects.create(scan=scan, elements=now.elements, document=now.document)
+    if seen.drift is not None and known.baseline is not None:
+        kept = json_value(comparing.listed(seen.drift))
+        ScanDrift.objects.create(scan=scan, baseline_id=known.baseline.pk, **kept)
 
 
 def _facts(
-    scan: Scan, target: Target, outcomes: Sequence[Outcome], known: Known
+    scan: Scan,
+    target: Target,
+    outcomes: Sequence[Outcome],
+    known: Known,
+    seen: Seen,
 ) -> Facts:
+    _say_what_is_not_catalogued(outcomes)
     findings = finding_rows(scan, target, outcomes, known)
-    gaps = [_text(gap) for gap in coverage.gap_sentences(target, outcomes)]
+    findings += drift_rows(scan, known, seen, is_mcp=target.document is not None)
+    findings.sort(key=lambda row: -row.severity)
+    gaps = [text(gap) for gap in coverage.gap_sentences(target, outcomes)]
     if len(findings) > MAX_FINDINGS:
         gaps.append(f"More than {MAX_FINDINGS} findings: the rest was not kept")
     completed = {o.scanner for o in outcomes if o.status == RunStatus.COMPLETED}
+    untold = []
+    if seen.drift is not None:
+        untold = [text(sentence) for sentence in seen.drift.not_compared]
     # Of whatever was examined there is an SBOM: `exports.cyclonedx` makes it.
     has_sbom = bool(target.elements)
-    return Facts(findings, gaps, completed, known.approved, has_sbom)
-
-
-def _seen(target: Target, secrets: frozenset[str]) -> dict[str, Any]:
-    elements = [asdict(element) for element in target.elements]
-    return {"elements": elements, "document": kept_document(target, secrets)}
+    return Facts(findings, gaps, untold, completed, known.approved, has_sbom)
 
 
 def _write_runs(
@@ -130,29 +180,6 @@ def _count(
 ) -> None:
     severities = Counter(Severity(finding.severity) for finding in findings)
     measures.count_judged(scan, ScanStatus.COMPLETED, verdict, severities, runs)
-
-
-def kept_document(target: Target, secrets: frozenset[str]) -> Any:
-    """Return what a baseline will need of an MCP document, and no value that is secret.
-
-    Of a configuration only what says which program or address is used; of variables and
-    headers the names alone. What nobody compares is not kept: it could be anything.
-    """
-    if target.document is None:
-        return None
-    servers = servers_of(target.document)
-    config = {name: _kept_server(server) for name, server in servers.items()}
-    return _json(mask_value(dict(target.document) | {"config": config}, secrets))
-
-
-def _kept_server(server: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: server[name] for name in KEPT_OF_SERVER if name in server}
-    for name in ("env", "headers"):
-        if isinstance(named := server.get(name), Mapping):
-            kept[name] = sorted(map(str, named))
-    if isinstance(url := server.get("url"), str):
-        kept["url"] = url.partition("?")[0]
-    return kept
 
 
 def fail(lease: Lease, reason: str) -> bool:
@@ -188,7 +215,7 @@ def known_before(scan: Scan) -> Known:
 def finding_rows(
     scan: Scan, target: Target, outcomes: Sequence[Outcome], known: Known
 ) -> list[Finding]:
-    """Return unsaved rows, worst first."""
+    """Return unsaved rows of what the scanners found."""
     rows = []
     is_single = len(target.elements) == 1
     for outcome in outcomes:
@@ -199,8 +226,19 @@ def finding_rows(
             _finding_row(scan, outcome.scanner, finding, identity, known)
             for finding, identity in zip(outcome.findings, prints, strict=True)
         ]
-    rows.sort(key=lambda row: -row.severity)
     return rows
+
+
+def drift_rows(scan: Scan, known: Known, seen: Seen, *, is_mcp: bool) -> list[Finding]:
+    """Return an unsaved row for each element that is not as it was approved."""
+    if seen.drift is None or known.agreed is None:
+        return []
+    found = comparing.findings_of(seen.drift, known.agreed, seen.now, is_mcp=is_mcp)
+    prints = fingerprints(comparing.SCANNER, found, is_single_file=False)
+    return [
+        _finding_row(scan, comparing.SCANNER, finding, identity, known)
+        for finding, identity in zip(found, prints, strict=True)
+    ]
 
 
 def _finding_row(
@@ -210,13 +248,13 @@ def _finding_row(
     return Finding(
         scan=scan,
         scanner=scanner,
-        rule=_text(rule.rule)[: TEXT_LIMITS["rule"]],
+        rule=text(rule.rule)[: TEXT_LIMITS["rule"]],
         severity=rule.severity,
         category=rule.category,
-        title=_text(finding.title)[: TEXT_LIMITS["title"]],
-        description=_text(finding.description),
-        location=_json(asdict(finding.location)),
-        evidence=_json(dict(finding.evidence)),
+        title=text(finding.title)[: TEXT_LIMITS["title"]],
+        description=text(finding.description),
+        location=json_value(asdict(finding.location)),
+        evidence=json_value(dict(finding.evidence)),
         remediation=rule.remediation,
         taxonomy={
             "cwe": list(rule.cwe),
@@ -243,8 +281,8 @@ def _run_rows(
             reused_from=outcome.reused_from,
             duration_ms=outcome.duration_ms,
             findings_count=len(outcome.findings),
-            coverage=_json(coverage.document(target, outcome, gaps)),
-            error=_text(outcome.reason),
+            coverage=json_value(coverage.document(target, outcome, gaps)),
+            error=text(outcome.reason),
         )
         for outcome in outcomes
     ]
@@ -299,22 +337,3 @@ def _say_what_is_not_catalogued(outcomes: Sequence[Outcome]) -> None:
         logger.warning(
             "Rule %s is not in the catalogue: the tool's severity holds", rule
         )
-
-
-def _text(text: str) -> str:
-    # What the tools quote comes from attackers: PostgreSQL takes neither NUL bytes
-    # nor lone surrogates.
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-
-
-def _json(value: Any) -> Any:
-    match value:
-        case str():
-            return _text(value)
-        case dict():
-            return {_text(str(key)): _json(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_json(item) for item in value]
-        case float() if value != value or value in (float("inf"), float("-inf")):
-            return str(value)  # neither NaN nor infinity is JSON
-    return value

@@ -22,7 +22,7 @@ from scanners.contract import (
     Skipped,
 )
 
-FORMAT = 1
+FORMAT = 2
 _LISTS = ("cwe", "owasp_llm", "owasp_mcp", "atlas")
 
 
@@ -39,7 +39,7 @@ def load(text: str) -> Report:
         if values["format"] != FORMAT:
             raise ValueError("written in another format")
         findings = tuple(_finding(value) for value in values["findings"])
-        return Report(findings, _coverage(values["coverage"]))
+        return Report(findings, _coverage(values["coverage"]), dict(values["inside"]))
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a stored report: {error!r}") from error
 

@@ -70,7 +70,8 @@ class SentrascanFiles(Scanner):
         findings = (
             _finding(file, match) for file in files for match in file["matches"]
         )
-        return Report(findings=tuple(findings), coverage=coverage)
+        inside = {f["path"]: {"format": f["format"]} for f in files if f["format"]}
+        return Report(findings=tuple(findings), coverage=coverage, inside=inside)
 
     def bait(self) -> Mapping[str, bytes]:
         # In pieces, so that our own source is no finding of other scanners.

@@ -35,25 +35,31 @@ def compare(
     *,
     is_mcp: bool,
     unseen: Collection[str] = (),
+    unlisted: Collection[str] = (),
 ) -> Comparison:
     """Return how `after` differs from `before`, the gravest elements first.
 
-    `unseen` are paths of `before` that could not be looked at this time: nobody can say
-    that they are gone. Linear in the size of both; see `pairing` for renames.
+    Of what could not be looked at this time nobody can say that it is gone: `unseen`
+    are such paths, `unlisted` names of servers that did not tell what they have. Linear
+    in the size of both; see `pairing` for renames.
     """
     olds = _by_kind(before, is_mcp=is_mcp)
     news = _by_kind(after, is_mcp=is_mcp)
-    missed = frozenset(unseen)
     budget = Budget()
     drifts: list[ElementDrift] = []
     told: list[str] = []
     servers: dict[str, str] = {}
     for kind in sorted(olds.keys() | news.keys(), key=_rank):
         pairs = pair(kind, olds.get(kind, ()), news.get(kind, ()), budget)
-        gone = [element for element in pairs.removed if element.path not in missed]
-        told += _untold(kind, pairs, gone)
         if kind == kinds.SERVERS:
             servers = {_name(old): _name(new) for old, new in pairs.renamed}
+        gone = [
+            element
+            for element in pairs.removed
+            if element.path not in unseen
+            and servers.get(element.server, element.server) not in unlisted
+        ]
+        told += _untold(kind, pairs, gone)
         drifts += _changed(kind, pairs.same, servers)
         drifts += _renamed(kind, pairs.renamed, servers)
         drifts += [_whole(kind, Kind.ADDED, element) for element in pairs.added]
@@ -81,10 +87,9 @@ def _name(server: Element) -> str:
 
 def _untold(kind: str, pairs: Pairs, gone: Sequence[Element]) -> Iterator[str]:
     if missed := len(pairs.removed) - len(gone):
-        yield (
-            f"{missed} approved {kind} could not be compared: their servers were not "
-            "listed this time"
-        )
+        is_file = kind == kinds.FILES
+        why = "they could not be opened" if is_file else "their server was not listed"
+        yield f"{missed} approved {kind} could not be compared: {why} this time"
     if not pairs.is_searched:
         yield (
             f"Renamed {kind} were not looked for: {len(pairs.removed)} are gone and "

@@ -28,7 +28,6 @@ SERVER_KEYS = {
     "envFile": Nature.ENVIRONMENT,
     "headers": Nature.ENVIRONMENT,
     "url": Nature.ENDPOINT,
-    "query": Nature.ENDPOINT,
     "endpoint": Nature.ENDPOINT,
     "serverUrl": Nature.ENDPOINT,
     "httpUrl": Nature.ENDPOINT,
@@ -54,7 +53,8 @@ FILE_KEYS = {
     "inside": Nature.INSIDE,
 }
 # Where there is none it is the same as an empty one, and each entry counts by itself.
-OPENED = frozenset({"annotations", "env", "headers", "inside"})
+OPENED = frozenset({"annotations", "env", "headers"})
+TOLD = ("format", "inside")  # {scanner: what it says}
 
 
 def differences(
@@ -67,9 +67,28 @@ def differences(
             nature = Nature.DESCRIPTION if is_text else Nature.OTHER
             yield Difference("", before, after, nature)
         return
+    if kind == kinds.FILES:
+        before, after = _told_by_both(before, after)
     for key, left, right in keys_of(before, after):
         if key != named_by:
             yield from _part(kind, key, left, right)
+
+
+def _told_by_both(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Leave of what scanners say of a file what the same one says of both.
+
+    Nothing where the bytes are the same: then the scanner changed, or was not there.
+    """
+    left, right = dict(before), dict(after)
+    is_same_file = is_same(left.get("digest"), right.get("digest"))
+    for key in TOLD:
+        olds, news = left.pop(key, None) or {}, right.pop(key, None) or {}
+        both = () if is_same_file else olds.keys() & news.keys()
+        left[key] = {scanner: olds[scanner] for scanner in both}
+        right[key] = {scanner: news[scanner] for scanner in both}
+    return left, right
 
 
 def _part(kind: str, key: str, before: Any, after: Any) -> Iterator[Difference]:
@@ -96,7 +115,7 @@ def _opened(before: Any, after: Any) -> tuple[Any, Any]:
 
 def _nature(kind: str, key: str, before: Any, after: Any) -> Nature:
     if kind == kinds.SERVERS:
-        return SERVER_KEYS.get(key, Nature.OTHER)
+        return SERVER_KEYS.get(key.removesuffix("_query"), Nature.OTHER)
     if kind == kinds.FILES:
         return FILE_KEYS.get(key, Nature.OTHER)
     known = ENTRY_KEYS.get(key)

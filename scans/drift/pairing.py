@@ -188,7 +188,7 @@ class _Profile:
     name: str
     shape: frozenset[str]
     text: str = ""
-    format: str = ""
+    format: bytes = b""
 
 
 def _profile(kind: str, element: Element) -> _Profile:
@@ -197,7 +197,7 @@ def _profile(kind: str, element: Element) -> _Profile:
     if kind == FILES:
         inside = value.get("inside")
         shape = frozenset(texts_of(inside)) if inside else frozenset()
-        return _Profile(element, name, shape, format=str(value.get("format") or ""))
+        return _Profile(element, name, shape, format=canonical(value.get("format")))
     if kind == SERVERS:
         parts = [value.get("command"), value.get("url"), *_list(value.get("args"))]
         words = frozenset(str(part) for part in parts if part)

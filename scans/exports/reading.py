@@ -15,6 +15,7 @@ from django.db.models import Count, Max
 
 from scanners.contract import Category, Severity
 from scans.choices import Conflict, NotFound
+from scans.comparing import kinds_in
 from scans.exports.shapes import FINDING_COLUMNS, Row, finding_shape, read_scan_detail
 from scans.gate import DEFAULT_DOCUMENT, JudgedFinding, PolicyRules, breach
 from scans.models import FINISHED, Finding, Scan, ScanFile
@@ -110,6 +111,7 @@ def judged(finding: Row, known: frozenset[str]) -> JudgedFinding:
         title=finding["title"],
         is_known=finding["fingerprint"] in known,
         is_waived=finding["waived"],
+        drift=kinds_in(finding["evidence"]),
     )
 
 

@@ -1,6 +1,7 @@
 """Rows, queries and transitions, one file a noun."""
 
 from scans.models.baselines import Baseline
+from scans.models.drifts import ScanDrift
 from scans.models.installation import InstallationKey
 from scans.models.policies import Policy
 from scans.models.prepared import Prepared, Remembered
@@ -26,6 +27,7 @@ __all__ = [
     "ResultClaim",
     "Scan",
     "ScanDetail",
+    "ScanDrift",
     "ScanFile",
     "ScanSnapshot",
     "ScanWaiver",

@@ -300,8 +300,8 @@ def _of_the_rest() -> Iterator[Mutation]:
 FILE = {
     "digest": "a" * 64,
     "size": 9,
-    "format": "safetensors",
-    "inside": {"tensors": ["wte", "wpe", "ln.bias"]},
+    "format": {"modelaudit": "safetensors"},
+    "inside": {"modelaudit": {"tensors": ["wte", "wpe", "ln.bias"]}},
 }
 
 

@@ -145,7 +145,7 @@ def test_what_could_not_be_looked_at_is_not_called_gone() -> None:
     found = drift(APPROVED, after, unseen=TOOLS[:2])
     assert [change.element for change in found.changes] == TOOLS[2:]
     (sentence,) = found.not_compared
-    assert sentence.startswith("2 approved tools could not be compared: their servers")
+    assert sentence.startswith("2 approved tools could not be compared: their server")
 
 
 @pytest.mark.parametrize(
@@ -153,15 +153,18 @@ def test_what_could_not_be_looked_at_is_not_called_gone() -> None:
     [
         ({"digest": "b" * 64}, [("/digest", Nature.CONTENT, Severity.MEDIUM)]),
         (
-            {"digest": "b" * 64, "format": "pickle"},
+            {"digest": "b" * 64, "format": {"modelaudit": "pickle"}},
             [
-                ("/format", Nature.FORMAT, Severity.HIGH),
+                ("/format/modelaudit", Nature.FORMAT, Severity.HIGH),
                 ("/digest", Nature.CONTENT, Severity.MEDIUM),
             ],
         ),
         (
-            {"inside": {"tensors": ["wte"]}},
-            [("/inside/tensors", Nature.INSIDE, Severity.MEDIUM)],
+            {"digest": "b" * 64, "inside": {"modelaudit": {"tensors": ["wte"]}}},
+            [
+                ("/digest", Nature.CONTENT, Severity.MEDIUM),
+                ("/inside/modelaudit/tensors", Nature.INSIDE, Severity.MEDIUM),
+            ],
         ),
     ],
 )

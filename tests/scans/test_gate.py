@@ -99,7 +99,7 @@ def test_only_new_spares_what_the_baseline_has():
     [("added", "fail"), ("removed", "pass"), ("renamed", "fail"), ("changed", "fail")],
 )
 def test_drift_is_judged_by_its_kind_and_not_by_threshold(kind, expected):
-    drift = finding(Severity.CRITICAL, Category.BASELINE_DRIFT, drift=kind)
+    drift = finding(Severity.CRITICAL, Category.BASELINE_DRIFT, drift=(kind,))
     assert verdict(DEFAULT, drift) == expected
 
 

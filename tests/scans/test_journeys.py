@@ -147,7 +147,9 @@ def test_a_configuration_with_a_token_fails_and_shows_it_nowhere(caplog):
     said = json.dumps(rows, default=str) + caplog.text
     for value in (mcp_samples.GITHUB_TOKEN, mcp_samples.RANDOM, "48151623", "hunter2"):
         assert value not in said
-    assert scan.snapshot.document["config"]["github"]["env"] == ["GITHUB_TOKEN", "PIN"]
+    server = scan.snapshot.document["definitions"]["servers/github"]
+    assert sorted(server["env"]) == ["GITHUB_TOKEN", "PIN"]
+    assert all(value.startswith("hmac:") for value in server["env"].values())
 
 
 def test_a_configuration_alone_names_the_servers_it_could_not_look_into():

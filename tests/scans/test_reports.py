@@ -50,6 +50,7 @@ FULL = Report(
         bytes_scanned=1 << 40,
         notes=("one", NASTY),
     ),
+    inside={"a.pkl": {"format": "pickle", "imports": [NASTY]}, NASTY: {}},
 )
 
 
@@ -73,7 +74,7 @@ SPOILT = {
     "format": lambda values: values | {"format": 99},
     "no findings": lambda values: values | {"findings": None},
     "no rule": lambda values: values | {"findings": [{"rule": {}}]},
-    "nothing": lambda values: {"format": 1},
+    "nothing": lambda values: {"format": 2},
     "list": lambda values: [],
     "unknown": lambda values: values | {"coverage": values["coverage"] | {"new": 1}},
 }

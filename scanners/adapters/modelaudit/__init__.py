@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from scanners.adapters.modelaudit.coverage import coverage_of
 from scanners.adapters.modelaudit.document import entries_of, members_of, read_document
 from scanners.adapters.modelaudit.findings import findings_of
+from scanners.adapters.modelaudit.inside import inside_of
 from scanners.adapters.modelaudit.places import Places
 from scanners.contract import (
     Command,
@@ -64,6 +65,7 @@ class ModelAudit(Scanner):
         return Report(
             findings=tuple(findings_of(document, places)),
             coverage=coverage_of(document, places, entries, completed.exit_code),
+            inside=inside_of(document, places),
         )
 
     def bait(self) -> Mapping[str, bytes]:
