@@ -132,6 +132,7 @@ class Rule:
     severity: Severity
     category: Category
     title: str
+    why: str = ""  # it matters
     remediation: str = ""
     cwe: tuple[str, ...] = ()  # "CWE-502"
     owasp_llm: tuple[str, ...] = ()  # "LLM03"

@@ -1,4 +1,4 @@
-"""Our own rules for MCP documents: what the tools leave out.
+"""Our own engine for MCP documents: what the tools leave out.
 
 The rules run as a program of their own (`scanners.mcp_rules.command`), in the sandbox
 like every tool: they read what a stranger wrote.
@@ -7,6 +7,7 @@ like every tool: they read what a stranger wrote.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,10 +29,12 @@ from scanners.contract import (
 from scanners.documents import paths_of
 from scanners.mcp_rules.servers import located_servers
 from scanners.registry import register
+from scanners.wording import clean
 
 PIECES = ("config", "tools", "prompts", "resources", "instructions")
 # The first token of a pointer into the document, and the elements below it.
 LISTS = ("tools", "prompts", "resources")
+INDEX = re.compile(r"/\d+(?=/|\Z)")
 STARTED = (
     "Servers were started in the sandbox and asked for their lists; no tool was called "
     "and their files were not examined. Attempts that the sandbox refuses, at the "
@@ -65,13 +68,13 @@ class SentrascanMcp(Scanner):
                 located_servers(document), paths["servers"], strict=True
             )
         }
-        findings = tuple(_finding(entry, pointers, paths) for entry in report)
-        findings += tuple(_observed(each) for each in target.observed)
-        # Only the text of a configuration is examined whole: what a tool's words mean
-        # to a model is for the other scanners.
+        findings = [_secret(each, pointers, paths) for each in report["secrets"]]
+        findings += [_match(each, pointers, paths) for each in report["matches"]]
+        findings += map(_observed, target.observed)
         notes = (STARTED,) if document.get("origins") else ()
-        coverage = Coverage(scanned=frozenset(paths["servers"]), notes=notes)
-        return Report(findings, coverage)
+        # Every text of the document is examined, whatever it belongs to.
+        scanned = frozenset(element.path for element in target.elements)
+        return Report(tuple(findings), Coverage(scanned=scanned, notes=notes))
 
     def bait(self) -> Mapping[str, Any]:
         secret = "ghp_" + "aB3dE5fG7hI9" * 3
@@ -85,16 +88,17 @@ class SentrascanMcp(Scanner):
         }
 
 
-def _report(completed: Completed) -> list[dict[str, Any]]:
+def _report(completed: Completed) -> dict[str, list[dict[str, Any]]]:
     if completed.exit_code != 0:
         raise ScannerError(f"sentrascan-mcp ended with exit code {completed.exit_code}")
     try:
-        return list(json.loads(completed.outputs["report.json"])["findings"])
+        report = json.loads(completed.outputs["report.json"])
+        return {part: list(report[part]) for part in ("secrets", "matches")}
     except (KeyError, ValueError, TypeError) as error:
         raise ScannerError("sentrascan-mcp wrote no readable report") from error
 
 
-def _finding(
+def _secret(
     entry: Mapping[str, Any],
     servers: Mapping[str, str],
     paths: Mapping[str, list[str]],
@@ -115,6 +119,46 @@ def _finding(
         },
         element=location.path,
         evidence_key=f"{entry['place']} {entry['digest']}".strip(),
+    )
+
+
+def _match(
+    entry: Mapping[str, Any],
+    servers: Mapping[str, str],
+    paths: Mapping[str, list[str]],
+) -> ReportedFinding:
+    """Read one match of a rule; what it quotes comes from the document."""
+    location = _location(entry["pointer"], servers, paths)
+    rule = lookup(SentrascanMcp.name, entry["rule"], tool_severity=Severity.HIGH)
+    place = clean(location.path or "the configuration", 200)
+    field = clean(entry["field"], 200)
+    matched = [
+        {
+            "sign": span["sign"],
+            "text": clean(span["shown"], 300),
+            "start": span["start"],
+            "end": span["end"],
+        }
+        for span in entry["spans"]
+    ]
+    evidence: dict[str, Any] = {"path": entry["pointer"], "field": field}
+    evidence["matched"] = matched
+    signs = ", ".join(dict.fromkeys(each["sign"] for each in matched))
+    said = f"Found in the {field} of {place}"
+    said += f": {signs}." if signs else "."
+    if entry["seen"]:
+        evidence["seen"] = entry["seen"]
+        said += f" It was {entry['seen']}."
+    # Positions in lists move when somebody adds an entry; names do not.
+    inside = INDEX.sub("/*", entry["pointer"].removeprefix(entry["element"]))
+    return ReportedFinding(
+        rule=rule,
+        title=f"{rule.title}: {place}",
+        description=f"{said} {rule.why}".strip(),
+        location=location,
+        evidence=evidence,
+        element=location.path,
+        evidence_key=f"{inside} {entry['key']}".strip(),
     )
 
 

@@ -4,7 +4,8 @@ One data file a scanner, `<scanner>.json`:
 
     {"scanner": "modelaudit", "source": "sentrascan",
      "rules": {"S201": {"severity": "critical", "category": "deserialization",
-                        "title": "...", "remediation": "...", "cwe": ["CWE-502"],
+                        "title": "...", "why": "...", "remediation": "...",
+                        "cwe": ["CWE-502"],
                         "owasp_llm": ["LLM03"], "owasp_mcp": [],
                         "atlas": ["AML.T0011.000"]}}}
 
@@ -71,6 +72,7 @@ def _rule(rule: str, entry: dict[str, Any]) -> Rule:
         severity=Severity[entry["severity"].upper()],
         category=Category(entry["category"]),
         title=entry["title"],
+        why=entry.get("why", ""),
         remediation=entry.get("remediation", ""),
         cwe=tuple(entry.get("cwe", ())),
         owasp_llm=tuple(entry.get("owasp_llm", ())),

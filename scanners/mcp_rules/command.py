@@ -2,9 +2,11 @@
 
     command.py DOCUMENT REPORT
 
-Standard library only. The report is `{"findings": [{"rule", "kind", "pointer", "place",
-"field", "masked", "digest"}]}`: no value stands in it. `pointer` leads into the
-document, `place` is the same inside the server or element.
+The report is `{"secrets": [...], "matches": [...]}`. A secret is `{"rule", "kind",
+"pointer", "place", "field", "masked", "digest"}`: no value stands in it. A match is
+`{"rule", "pointer", "element", "field", "spans": [{"start", "end", "sign", "shown"}],
+"seen", "key"}`, offsets in code points of the text at `pointer`. `pointer` leads into
+the document, `place` is the same inside the server or element.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from scanners.mcp_rules import secrets
+from scanners.mcp_rules.examine import examine
 from scanners.mcp_rules.servers import escape
 from scanners.mcp_rules.tokens import masked
 
@@ -35,12 +40,19 @@ def main() -> int:
     """Examine the document that the command line names; return an exit code."""
     document_file, report_file = sys.argv[1:]
     document = json.loads(Path(document_file).read_bytes())
-    findings = [_finding(secret) for secret in secrets.find(document)]
-    Path(report_file).write_text(json.dumps({"findings": findings}), "utf-8")
+    Path(report_file).write_text(json.dumps(report_on(document)), "utf-8")
     return 0
 
 
-def _finding(secret: secrets.Secret) -> dict[str, Any]:
+def report_on(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the report on `document` (the shape of `Target.document`)."""
+    return {
+        "secrets": [_secret(secret) for secret in secrets.find(document)],
+        "matches": [asdict(match) for match in examine(document)],
+    }
+
+
+def _secret(secret: secrets.Secret) -> dict[str, Any]:
     place = secret.pointer
     if secret.server is not None:
         place = secret.pointer.partition(f"/{escape(secret.server)}/")[2]

@@ -230,8 +230,9 @@ def golden(scanner: str, name: str) -> Any:
 
 
 def record() -> None:
-    from scanners.adapters import cisco_mcp_scanner, mcp_checkpoint  # noqa: F401
-    from scanners.registry import SCANNERS
+    from scanners.registry import SCANNERS, load_adapters
+
+    load_adapters()
 
     for scanner, names in GOLDEN.items():
         for name in (*names, "broken"):

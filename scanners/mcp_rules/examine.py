@@ -1,0 +1,35 @@
+"""All rules over one document. Standard library and what the families need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scanners.mcp_rules import hidden
+from scanners.mcp_rules.matches import Match
+from scanners.mcp_rules.reading import readings
+from scanners.mcp_rules.texts import texts_of
+
+# Of one rule in one element the first places are finding enough.
+MAX_OF_ONE_ELEMENT = 10
+
+
+def examine(document: Mapping[str, Any]) -> list[Match]:
+    """Return the matches of all rules for texts in `document`, in its order.
+
+    `document` has the shape of `Target.document`.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    kept = []
+    for match in _matches(document):
+        at = (match.rule, match.element)
+        counts[at] = counts.get(at, 0) + 1
+        if counts[at] <= MAX_OF_ONE_ELEMENT:
+            kept.append(match)
+    return kept
+
+
+def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
+    for text in texts_of(document):
+        read = readings(text.value)
+        yield from hidden.find(text, read)

@@ -1,0 +1,153 @@
+"""What a model reads where a person sees something else, or nothing. Pure.
+
+A text has several readings: as it is written, without what is invisible in it, with
+look-alike letters replaced, and each part that is written in a code, decoded. Rules
+look at all of them; a span always leads back into the text as it was submitted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from confusable_homoglyphs import confusables
+
+from scanners.mcp_rules import decoding
+
+MAX_DEPTH = 3
+MAX_READINGS = 40
+MAX_LENGTH = 200_000  # characters of one text and of all that is decoded from it
+
+# Unicode's default ignorable code points and others that show nothing.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+WORD = re.compile(r"[^\W\d_]+")
+_ESCAPE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)?|.)"
+)
+_SPELT = (
+    (decoding.TAGS, re.compile("[\U000e0000-\U000e007f]{2,}")),
+    (decoding.SELECTORS, re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{3,}")),
+    (decoding.ZERO_WIDTH, re.compile("[\u200b-\u200d\u2060-\u2064]{16,}")),
+    (decoding.TURNED, re.compile("[\u202e\u202d]([^\u202c\n]{4,})")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a text; `how` is empty for the text as it is written.
+
+    `places` holds the place of each character in the submitted text; without them the
+    reading stands there whole, from `start` to `end`.
+    """
+
+    text: str
+    how: str = ""
+    start: int = 0
+    end: int = 0
+    places: Sequence[int] | None = None
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return where text[start:end] stands in what was submitted."""
+        if self.places is not None:
+            return self.places[start], self.places[max(start, end - 1)] + 1
+        if self.how:
+            return self.start, self.end
+        return start, end
+
+
+def readings(text: str) -> list[Reading]:
+    """Return all readings of `text`, the plain one first."""
+    text = text[:MAX_LENGTH]
+    plain = plain_reading(text)
+    found = [plain]
+    if plain.places is not None:
+        found += _hidden(text)
+    queue = list(found)
+    depth, budget = 0, MAX_LENGTH
+    while queue and depth < MAX_DEPTH:
+        queue = [inner for outer in queue for inner in _decoded(outer)]
+        queue = queue[: MAX_READINGS - len(found)]
+        budget -= sum(len(reading.text) for reading in queue)
+        if budget < 0:
+            break
+        found += queue
+        depth += 1
+    return found
+
+
+def _decoded(outer: Reading) -> Iterator[Reading]:
+    for part in decoding.decoded(outer.text):
+        start, end = outer.span(part.start, part.end)
+        how = (
+            part.how
+            if outer.places is not None or not outer.how
+            else (f"{outer.how}, {part.how}")
+        )
+        text = part.text
+        if not text.isascii():
+            text = plain_reading(text).text
+        yield Reading(text, how, start, end)
+
+
+def plain_reading(text: str) -> Reading:
+    """Return `text` as it is read aloud: nothing invisible, letters that look alike."""
+    if text.isascii() and "\x1b" not in text:
+        return Reading(text, end=len(text))
+    kept: list[str] = []
+    places: list[int] = []
+    skip = {
+        place
+        for match in _ESCAPE.finditer(text)
+        for place in range(match.start(), match.end())
+    }
+    for place, char in enumerate(text):
+        if place in skip or INVISIBLE.match(char):
+            continue
+        plain = char if char.isascii() else unicodedata.normalize("NFKC", char)
+        kept.append(plain)
+        places += [place] * len(plain)
+    read = unmasked("".join(kept))
+    how = "" if read == text else "as it is read"
+    return Reading(read, how, 0, len(text), places)
+
+
+def unmasked(text: str) -> str:
+    """Return `text` with letters of other scripts in Latin words made Latin.
+
+    Of the same length. Words of one script stay: they are another language.
+    """
+    if text.isascii():
+        return text
+    return WORD.sub(lambda match: unmasked_word(match[0]), text)
+
+
+def unmasked_word(word: str) -> str:
+    """Return a word of mixed scripts in Latin letters if it can be read so."""
+    if word.isascii() or not any("a" <= char.lower() <= "z" for char in word):
+        return word
+    return "".join(_latin(char) for char in word)
+
+
+def _latin(char: str) -> str:
+    if char.isascii():
+        return char
+    for known in confusables.confusables_data.get(char, ()):
+        like = known["c"]
+        if len(like) == 1 and like.isascii() and like.isalpha():
+            # The data knows one case of some letters only.
+            return str(like.lower() if char.islower() else like)
+    return char
+
+
+def _hidden(text: str) -> Iterator[Reading]:
+    """Read what is spelt out of characters that show nothing."""
+    for how, run in _SPELT:
+        for match in run.finditer(text):
+            if spelt := decoding.SPELT[how](match[match.lastindex or 0]):
+                yield Reading(spelt, how, match.start(), match.end())
