@@ -10,7 +10,6 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
-from django.views import defaults
 from rest_framework.exceptions import PermissionDenied, Throttled
 from rest_framework.metadata import BaseMetadata
 from rest_framework.parsers import BaseParser
@@ -18,6 +17,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from scanners import strict_json
+from scans.console import failures
 from sentrascan_project.paging import KeysetPagination
 from sentrascan_project.problems import answer_to, problem
 
@@ -107,24 +107,24 @@ def problem_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400 and its kin: problems below /api/, pages elsewhere."""
-    is_api = request.path.startswith("/api/")
-    return problem(request, 400) if is_api else defaults.bad_request(request, exception)
+    return problem(request, 400) if is_api(request) else failures.page(request, 400)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    is_api = request.path.startswith("/api/")
-    if is_api:
+    if is_api(request):
         return problem(request, 403)
-    return defaults.permission_denied(request, exception)
+    return failures.too_small_a_role(request, str(exception))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    is_api = request.path.startswith("/api/")
-    return (
-        problem(request, 404) if is_api else defaults.page_not_found(request, exception)
-    )
+    return problem(request, 404) if is_api(request) else failures.page(request, 404)
 
 
 def server_failure(request: HttpRequest) -> HttpResponse:
-    is_api = request.path.startswith("/api/")
-    return problem(request, 500) if is_api else defaults.server_error(request)
+    return (
+        problem(request, 500) if is_api(request) else failures.server_failure(request)
+    )
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")

@@ -14,6 +14,7 @@ from scanners.addresses import Allowed
 from scanners.urls import Rules, read_url
 from sentrascan_project import logs, timetable
 from sentrascan_project.environment import age, env, kept_secret, secret
+from sentrascan_project.signing_in import *  # noqa: F403 - settings are names, and these belong together
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -73,6 +74,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
 ]
 MIDDLEWARE = [
     "sentrascan_project.middleware.RequestIdMiddleware",
@@ -87,6 +89,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "sentrascan_project.urls"
 WSGI_APPLICATION = "sentrascan_project.wsgi.application"
@@ -102,7 +105,9 @@ TEMPLATES = [
                 "django.template.context_processors.csp",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+                "scans.console.frame.frame",
+            ],
+            "libraries": {"console": "scans.console.tags"},
         },
     }
 ]
@@ -196,18 +201,6 @@ SILENCED_SYSTEM_CHECKS = (
         "security.W016",
     ]
 )
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation"
-        ".UserAttributeSimilarityValidator"
-    },
-]
 
 # --- Limits of what a client may ask
 MAX_UPLOAD_BYTES = env.int("SENTRASCAN_MAX_UPLOAD_BYTES", default=20 << 30)

@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.generic import RedirectView
 
 from sentrascan_project import schema
 from sentrascan_project.health import HealthView
@@ -15,9 +14,9 @@ api: list[URLPattern | URLResolver] = [
     path("", include("apikeys.api.urls")),
 ]
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs")),
     path("api/v1/", include(api)),
     path("admin/", admin.site.urls),
+    path("", include("scans.console.urls")),
 ]
 
 handler400 = "sentrascan_project.api.bad_request"

@@ -72,7 +72,7 @@ class Command(SentraCommand):
     def greet(self, password: str, key: str) -> None:
         url = settings.PUBLIC_URL or local_address()
         lines = ["", f"SentraScan is ready: {url}", f"  API        {url}/api/v1/docs"]
-        login = f"{url}/admin/"
+        login = f"{url}/"
         if password:
             login += f"   user {ADMIN}   password {password}"
         lines.append(f"  console    {login}")

@@ -1,0 +1,1 @@
+"""The console: pages for people. Views read, call and answer; templates draw."""

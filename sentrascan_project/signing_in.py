@@ -1,0 +1,39 @@
+"""Settings of how people sign in to the console and the admin; part of settings.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+LOGIN_URL = "console:sign-in"
+LOGIN_REDIRECT_URL = "console:home"
+SESSION_COOKIE_AGE = 12 * 3600  # one working day
+CSRF_FAILURE_VIEW = "scans.console.failures.stale_form"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Five wrong passwords for a name from one address shut that pair out: nobody can shut
+# out somebody else by guessing at their name.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "apikeys.addresses.client_address"
+AXES_LOCKOUT_CALLABLE = "scans.console.session.shut_out"
+AXES_DISABLE_ACCESS_LOG = True  # audit events say who signed in
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation"
+        ".UserAttributeSimilarityValidator"
+    },
+]

@@ -1,0 +1,100 @@
+"""What every page keeps: its policy, its role, its number of queries."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from tests.scans.api_samples import make_scan
+from tests.scans.console.people import signed_in
+
+pytestmark = pytest.mark.django_db
+
+MOST_QUERIES = 12
+# Where each page is, and the least role that may open it.
+PAGES = {
+    "scans": ("/scans", "viewer"),
+    "password": ("/password", "viewer"),
+}
+# These answer forms, or everybody.
+NO_PAGES = {"home", "sign-in", "sign-out", "theme"}
+ROLES = ["viewer", "scanner", "admin"]
+
+
+def fill(number: int) -> None:
+    make_scan(minutes=number, target=f"m{number}", critical_count=1, total_findings=1)
+
+
+def test_every_page_is_among_them() -> None:
+    (console,) = [
+        each
+        for each in get_resolver().url_patterns
+        if getattr(each, "app_name", "") == "console"
+    ]
+    names = {each.name for each in console.url_patterns}
+    assert names == set(PAGES) | NO_PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_for_its_role_and_those_above(name: str) -> None:
+    fill(1)
+    url, least = PAGES[name]
+    for role in ROLES:
+        client = signed_in(role, role)
+        is_let_in = ROLES.index(role) >= ROLES.index(least)
+        assert client.get(url).status_code == (200 if is_let_in else 403), role
+    assert Client().get(url).status_code == 302
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_asks_the_database_few_questions_however_many_rows(
+    name: str, django_assert_max_num_queries
+) -> None:
+    client = signed_in("ada", "admin")
+    for number in range(8):
+        fill(number)
+    with django_assert_max_num_queries(MOST_QUERIES):
+        client.get(PAGES[name][0])
+
+
+@pytest.mark.parametrize("name", [*PAGES, "sign-in"])
+def test_a_page_needs_no_other_host_and_keeps_its_policy(name: str) -> None:
+    fill(1)
+    client = signed_in("ada", "admin") if name in PAGES else Client()
+    answer = client.get(PAGES[name][0] if name in PAGES else "/sign-in")
+    page = answer.content.decode()
+    assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", page)
+    nonce = re.search(r"'nonce-([^']+)'", answer["Content-Security-Policy"])
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    for tag in re.findall(r"<(?:script|style)[^>]*>", page):
+        assert nonce, tag
+        assert f' nonce="{nonce[1]}"' in tag or "application/json" in tag, tag
+    assert not re.findall(r"\s(on\w+|style)=", page)
+    for asset in set(re.findall(r'(?:src|href)="(/static/[^"#]+)', page)):
+        assert client.get(asset).status_code == 200, asset
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_kept_by_no_cache(name: str) -> None:
+    fill(1)
+    answer = signed_in("ada", "admin").get(PAGES[name][0])
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_what_is_not_there_is_a_page_for_people_and_a_problem_for_machines() -> None:
+    page = Client().get("/nowhere")
+    assert page.status_code == 404
+    assert b"There is no such page" in page.content
+    assert Client().get("/api/v1/nowhere")["Content-Type"] == "application/problem+json"
+
+
+def test_a_fault_of_ours_is_a_page_that_asks_no_database(settings) -> None:
+    from scans.console import failures
+
+    request = Client().get("/sign-in").wsgi_request
+    page = failures.server_failure(request)
+    assert page.status_code == 500
+    assert request.request_id.encode() in page.content
