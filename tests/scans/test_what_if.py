@@ -214,3 +214,19 @@ def test_many_scans_are_read_in_chunks_and_the_newest_come_first(monkeypatch) ->
     few = what_if.ask(rules, most=5)
     assert (few.scans, few.is_complete, len(few.changes)) == (5, False, 5)
     assert Finding.objects.count() == 8
+
+
+def test_a_waiver_of_one_target_counts_there_and_nowhere_else() -> None:
+    ours, _ = bad_scan(1, target="m"), bad_scan(2, target="n")
+    later = timezone.now() + timedelta(hours=1)
+    risk = {"fingerprint": PRINTS[1], "reason": "r", "expires_at": later}
+    Waiver.objects.create(**risk, target="m")
+    outcome = what_if.ask(PolicyRules.from_document({}))
+    assert [(one.scan_id, one.after) for one in outcome.changes] == [(ours.pk, "pass")]
+
+
+def test_what_was_found_before_is_not_approved_by_that() -> None:
+    bad_scan(1)
+    Finding.objects.update(is_new=False)
+    outcome = what_if.ask(PolicyRules.from_document({"only_new": True}))
+    assert (outcome.scans, outcome.changes) == (1, [])
