@@ -15,7 +15,7 @@ from scanners.hub import Hub
 from scanners.placement import Checkpoint
 from scanners.sandbox import Rung
 from scanners.sources import is_remote, masked
-from scanners.urls import BadAddress, Rules
+from scanners.urls import BadAddress, Rules, Url, read_url
 from scanners.workspace import WorkspaceError
 from scans.choices import Refused
 
@@ -26,6 +26,8 @@ __all__ = [
     "is_remote",
     "masked",
     "may_servers_have_network",
+    "origin_of",
+    "server_at",
 ]
 
 SWITCHED_OFF = "this server fetches no remote targets"
@@ -53,6 +55,21 @@ def check(source: str) -> None:
         sources.check(source, _remote())
     except BadAddress as error:
         raise Refused("target", str(error)) from error
+
+
+def server_at(address: str) -> Url:
+    """Take the address of an MCP server apart; raise `Refused` as `check` does."""
+    if not settings.HAS_REMOTE_TARGETS:
+        raise Refused("server_url", "this server contacts no remote servers")
+    try:
+        return read_url(address, egress_rules())
+    except BadAddress as error:
+        raise Refused("server_url", str(error)) from error
+
+
+def origin_of(url: Url) -> str:
+    """Return whom the headers of a request to `url` are for, as text."""
+    return f"{url.scheme}://{url.host}:{url.port}"
 
 
 def fetch(

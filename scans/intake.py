@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from apikeys import audit
 from apikeys.audit import Actor
-from scans import measures, storage, tasks
+from scans import fetching, measures, request_headers, storage, tasks
 from scans.choices import Conflict, Gone, NotFound, Refused, ScanStatus
 from scans.models import (
     Policy,
@@ -81,7 +81,7 @@ def rescan(
 ) -> Scan:
     """Scan the same source again under the policy's newest version.
 
-    Raises `NotFound`, or `Gone` when the submitted bytes have been removed.
+    Raises `NotFound`, or `Gone` when the submitted bytes or headers have been removed.
     """
     old = Scan.objects.select_related("detail").filter(pk=scan_id).first()
     if old is None:
@@ -104,6 +104,8 @@ def rescan(
             },
         )
         _reuse(scan, names)
+        if old.detail.options.get("has_headers"):
+            request_headers.pass_on(old.pk, scan.pk)
         _audit("scan.rescan", scan.pk, actor, request, of=str(scan_id))
         _ring_after_commit(scan)
     return scan
@@ -136,6 +138,7 @@ def _create(
 ) -> Scan:
     options = {
         "source": submission.source,
+        "has_headers": bool(submission.headers),
         "scanners": list(submission.scanners) if submission.scanners else None,
         "timeout_seconds": submission.timeout_seconds,
         "introspect": submission.introspect,
@@ -155,6 +158,10 @@ def _create(
         },
     )
     _store(scan, submission.files)
+    if submission.headers:
+        url = fetching.server_at(submission.source)
+        origin = fetching.origin_of(url)
+        request_headers.keep(scan.pk, submission.headers, origin=origin)
     _audit("scan.submit", scan.pk, actor, request, target=scan.target)
     _ring_after_commit(scan)
     return scan

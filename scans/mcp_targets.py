@@ -9,11 +9,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from scanners import introspect
+from scanners import inquiry, introspect
 from scanners.contract import ScannerError, Skipped, Target
 from scanners.install import installed
 from scanners.workspace import StoredFile, WorkspaceError, read_stored
-from scans import fetching
+from scans import fetching, request_headers, sealing
+from scans.choices import Refused
+from scans.models import Scan
 from scans.sandboxing import chosen_rung
 
 NOT_ALLOWED = "it was not started: the operator does not allow it"
@@ -62,6 +64,43 @@ def introspected(
     return introspect.introspect(
         target, sources=sources, sandbox=sandbox, deadline=introspect.half_way(deadline)
     )
+
+
+def asked(
+    scan: Scan, directory: Path, stop: threading.Event, deadline: float
+) -> Target:
+    """Return what the server at the scan's address lists.
+
+    `deadline` is the scan's, by the monotonic clock: half of the time that is left
+    stays with the scanners. Raises `WorkspaceError` where it was not had, and
+    `ScanStopped`.
+    """
+    options = scan.detail.options
+    try:
+        # looked at again: a scan may be run again after the operator changed his mind
+        url = fetching.server_at(options["source"])
+        headers = _headers(scan, fetching.origin_of(url))
+        rung = chosen_rung().require()
+        tool = installed(introspect.CLIENT_TOOL, settings.SCANNERS_DIR)
+        return inquiry.inquire(
+            inquiry.Server(url, fetching.masked(options["source"]), headers),
+            rules=fetching.egress_rules(),
+            sandbox=introspect.Sandbox(tool, rung, directory, stop),
+            deadline=introspect.half_way(deadline),
+        )
+    except Refused as error:
+        raise WorkspaceError(error.message) from error
+    except (ScannerError, inquiry.Unreachable) as error:
+        raise WorkspaceError(str(error)) from error
+
+
+def _headers(scan: Scan, origin: str) -> dict[str, str]:
+    if not scan.detail.options.get("has_headers"):
+        return {}
+    try:
+        return request_headers.opened(scan.pk, origin=origin)
+    except (LookupError, sealing.KeyLost, sealing.Unreadable) as error:
+        raise WorkspaceError(f"its headers cannot be read: {error}") from error
 
 
 def _not_started(target: Target, reason: str) -> Target:

@@ -203,6 +203,8 @@ def _fetch_mcp(
     deadline: float,
 ) -> Target:
     options = scan.detail.options
+    if options.get("source"):
+        return mcp_targets.asked(scan, directory, stop, deadline)
     document, sources = mcp_targets.parted(files, options.get("document", ""))
     target = from_document(document, directory)
     if not options.get("introspect"):

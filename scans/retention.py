@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apikeys.models import IdempotencyRecord
-from scans import storage
+from scans import request_headers, storage
 from scans.choices import ScanStatus
 from scans.models import ResultClaim, Scan, StoredResult, Upload, Worker
 
@@ -43,6 +43,7 @@ def sweep(*, grace: timedelta) -> Swept:
     files = sum(_remove_file(path) for path in _stray_files(grace))
     files += sum(_remove_run(path) for path in _stray_runs(grace))
     _remove_results()
+    request_headers.forget()
     IdempotencyRecord.objects.prune()
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
     if sizes or files:

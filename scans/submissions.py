@@ -19,7 +19,7 @@ from scanners.contract import TargetKind
 from scanners.placement import safe_name
 from scanners.registry import scanners_for
 from scanners.workspace import WorkspaceError, inside_roots
-from scans import fetching
+from scans import fetching, request_headers
 from scans.choices import Refused
 from scans.storage import Received
 
@@ -33,7 +33,8 @@ class Submission:
     """One request for a scan, as a door read it.
 
     Exactly one of `files`, `document` (raw MCP pieces), `source` (a path, or where it
-    is) says what. `source` may hold a token in its query: it is stored, never served.
+    is) says what; of an MCP scan `source` is a server's address. It may hold a token in
+    its query: it is stored, never served. `headers` are for that server, and secret.
     """
 
     scan_type: TargetKind
@@ -41,6 +42,7 @@ class Submission:
     files: tuple[Received, ...] = ()
     document: Mapping[str, Any] | None = None
     source: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     policy: str = "default"
     scanners: tuple[str, ...] | None = None
     timeout_seconds: int | None = None
@@ -57,7 +59,12 @@ def checked(submission: Submission) -> Submission:
     for received in submission.files:
         _check_file_name(received.name)
     _check_names_together([received.name for received in submission.files])
-    if kind is TargetKind.MCP:
+    is_server = kind is TargetKind.MCP and bool(submission.source)
+    if submission.headers and not is_server:
+        raise Refused("headers", "only with server_url")
+    if is_server:
+        submission = _checked_server(submission)
+    elif kind is TargetKind.MCP:
         submission = _checked_document(submission)
     elif submission.document is not None:
         raise Refused("config", "a model scan takes a file or a path")
@@ -146,10 +153,19 @@ def _checked_source(submission: Submission) -> Submission:
     return replace(submission, source=str(real), target=name)
 
 
+def _checked_server(submission: Submission) -> Submission:
+    if submission.introspect:
+        raise Refused("server_url", "it is asked, never started: no introspect")
+    if submission.files or submission.document is not None:
+        raise Refused("server_url", "send an address or a document, not both")
+    fetching.server_at(submission.source)
+    request_headers.check(submission.headers)
+    shown = fetching.masked(submission.source)
+    return replace(submission, target=submission.target or shown)
+
+
 def _checked_document(submission: Submission) -> Submission:
     """Check the shape now, so that the client hears of it now."""
-    if submission.source:
-        raise Refused("server_url", "this server contacts no remote servers")
     if (submission.document is None) == (not submission.files):
         raise Refused("config", "send a configuration, a tool list or one file")
     if len(submission.files) > 1 and not submission.introspect:

@@ -70,6 +70,17 @@ class LabelsField(serializers.DictField):
         return super().to_internal_value(data)
 
 
+class HeadersField(serializers.DictField):
+    """Texts by name. What is wrong with one is said without its value."""
+
+    child = StrictCharField(allow_blank=True, trim_whitespace=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        return super().to_internal_value(data)
+
+
 class OptionsSerializer(StrictSerializer):
     """What both ways to submit share."""
 
@@ -124,11 +135,22 @@ class SubmissionSerializer(OptionsSerializer):
     prompts = ListAsSent(required=False)
     resources = ListAsSent(required=False)
     instructions = TextAsSent(required=False)
-    server_url = StrictCharField(max_length=2000, required=False)
+    server_url = StrictCharField(
+        max_length=2000,
+        required=False,
+        help_text="An MCP server's address (streamable HTTP or SSE). It is asked for "
+        "its lists.",
+    )
+    headers = HeadersField(
+        required=False,
+        write_only=True,
+        help_text="Sent to `server_url` alone. Stored encrypted, never shown again.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["scan_type"] == TargetKind.MODEL:
-            mcp = [name for name in (*PIECES, "server_url") if name in attrs]
+            only = (*PIECES, "server_url", "headers")
+            mcp = [name for name in only if name in attrs]
             if mcp:
                 raise ValidationError({n: ["Only for scan_type mcp."] for n in mcp})
             if "target" not in attrs:
@@ -148,6 +170,7 @@ class SubmissionSerializer(OptionsSerializer):
             target=values.get("target", ""),
             document=document or None,
             source=values.get("server_url", ""),
+            headers=values.get("headers", {}),
             **options,
         )
 

@@ -11,7 +11,8 @@ SUBMIT = (
     "Answers 202 and the scan, which a worker takes up. With `Prefer: wait=30` the "
     "answer waits for the verdict, up to 60 seconds, and is then 200; where the server "
     "has no thread to spare it is 202 at once. As JSON: a path below the scan roots, "
-    "or an MCP document. As a form: one or more files, streamed to disk."
+    "an MCP document, or an MCP server's address. As a form: one or more files, "
+    "streamed to disk."
 )
 EVENTS = (
     "`event: progress` with the scan whenever it changed, while scanners run each "
@@ -81,6 +82,17 @@ SUBMISSIONS = [
             "config": {
                 "mcpServers": {"github": {"command": "npx", "args": ["gh-mcp"]}}
             },
+        },
+        request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "An MCP server that is asked for its lists",
+        {
+            "scan_type": "mcp",
+            "target": "weather-server",
+            "server_url": "https://mcp.example.com/mcp",
+            "headers": {"Authorization": "Bearer <token>"},
         },
         request_only=True,
         media_type="application/json",

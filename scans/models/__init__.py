@@ -2,6 +2,7 @@
 
 from scans.models.baselines import Baseline
 from scans.models.drifts import ScanDrift
+from scans.models.headers import SealedHeaders
 from scans.models.installation import InstallationKey
 from scans.models.policies import Policy
 from scans.models.prepared import Prepared, Remembered
@@ -32,6 +33,7 @@ __all__ = [
     "ScanSnapshot",
     "ScanWaiver",
     "ScannerRun",
+    "SealedHeaders",
     "StoredResult",
     "Tally",
     "Target",

@@ -52,6 +52,7 @@ FIELDS = [
     "resources",
     "instructions",
     "server_url",
+    "headers",
     "fresh",
     "scan_id",
     "name",

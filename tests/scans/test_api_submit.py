@@ -124,7 +124,7 @@ MCP = {"scan_type": "mcp", "tools": TOOLS}
         (MCP | {"tools": [{"name": 7}]}, "/tools/0/name"),
         ({"scan_type": "mcp", "config": 5}, "/config"),
         ({"scan_type": "mcp", "config": {"mcpServers": []}}, "/config/mcpServers"),
-        ({"scan_type": "mcp", "server_url": "https://a.b"}, "/server_url"),
+        ({"scan_type": "mcp", "server_url": "https://127.1"}, "/server_url"),
         ({"scan_type": "mcp", "server_url": 1}, "/server_url"),
     ],
 )

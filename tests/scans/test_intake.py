@@ -101,7 +101,7 @@ class TestRefusing:
             ({"document": TOOLS}, "config"),
             ({"scan_type": TargetKind.MCP}, "config"),
             ({"scan_type": TargetKind.MCP, "document": {"tools": 7}}, "tools"),
-            ({"scan_type": TargetKind.MCP, "source": "https://x"}, "server_url"),
+            ({"scan_type": TargetKind.MCP, "source": "https://127.1"}, "server_url"),
         ],
     )
     def test_it_names_the_field_and_leaves_nothing(self, fields, named, settings):
