@@ -1,7 +1,7 @@
 # Every target works on a machine that has only Python 3.12 or 3.13, make and the
 # package registries (or SENTRASCAN_WHEELS: a folder of wheels). See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-slow test-container lint format lock wheels bench clean
+.PHONY: help setup setup-dev run test test-slow test-chaos test-container lint format lock wheels bench clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -26,6 +26,10 @@ test: setup-dev ## run the whole suite on PostgreSQL and Redis, and on SQLite
 test-slow: setup-dev ## run every mutation of every sample through the real tools
 	@deploy/test-servers.sh
 	$(BIN)/python -m pytest -m exhaustive --numprocesses 2 tests/security $(PYTEST)
+
+test-chaos: setup-dev ## run 200 scans while everything is killed in turn; SEED, SCANS
+	@deploy/test-servers.sh
+	$(BIN)/python -m tests.drills --scans $(or $(SCANS),200) --seed $(or $(SEED),1)
 
 test-container: ## run the attacks inside the worker's container; needs a Docker engine
 	@python=$$(deploy/find-python.sh) && exec "$$python" -m tests.container.run $(PYTEST)

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
@@ -72,6 +73,11 @@ def run(scan_id: uuid.UUID, *, owner: str) -> None:
             recording.fail(lease, f"The target could not be had: {error}")
         except KeyLost as error:
             recording.fail(lease, str(error))
+        except (OperationalError, InterfaceError) as error:
+            # Of no fault of the scan. Its lease runs out, and the reaper takes it back.
+            reason = " ".join(str(error).split())
+            message = "Scan %s: the database went away; the scan runs again: %s"
+            logger.error(message, scan_id, reason)
         except Exception:  # nobody above can tell the client; the trace goes to the log
             recording.fail(lease, "SentraScan itself failed; its log says why")
             raise

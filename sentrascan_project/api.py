@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import PermissionDenied, Throttled
 from rest_framework.metadata import BaseMetadata
@@ -121,6 +123,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_failure(request: HttpRequest) -> HttpResponse:
+    # What a view meets is answered there; here is what middleware and pages met.
+    error = sys.exc_info()[1]
+    if is_api(request) and isinstance(error, OperationalError | InterfaceError):
+        answer = answer_to(error, Request(request))
+        if answer is not None:
+            return answer
     return (
         problem(request, 500) if is_api(request) else failures.server_failure(request)
     )

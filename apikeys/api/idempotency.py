@@ -10,8 +10,12 @@ is never kept: its replay is 409 naming what was created.
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 else:
     # DRF's views import what the settings name, and that reads HEADER from here.
     APIView = object
+
+logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
@@ -85,7 +91,7 @@ class IdempotentPostMixin(APIView):
                 self._keep(response)
         finally:
             if self._claim:
-                IdempotencyRecord.objects.free(self._claim)
+                _or_warn(partial(IdempotencyRecord.objects.free, self._claim))
         return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -134,12 +140,27 @@ class IdempotentPostMixin(APIView):
             if name in response.headers
         }
         is_secret = "no-store" in response.headers.get("Cache-Control", "")
-        IdempotencyRecord.objects.keep(
+        keep = partial(
+            IdempotencyRecord.objects.keep,
             record,
             status=response.status_code,
             headers=headers,
             body=None if is_secret else response.content,
         )
+        _or_warn(keep)
+
+
+def _or_warn(write: Callable[[], object]) -> None:
+    """Write, but let a database that just went away not change the answer.
+
+    What was done is done, and what failed has its own answer already. The key is in
+    flight until its lease ends.
+    """
+    try:
+        write()
+    except (OperationalError, InterfaceError) as error:
+        reason = " ".join(str(error).split())
+        logger.warning("An Idempotency-Key stays in flight: %s", reason)
 
 
 def _answer(record: IdempotencyRecord) -> HttpResponse:

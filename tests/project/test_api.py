@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
-from django.test import Client
+from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
+from scans import tasks
 from scans.models import Scan
+from sentrascan_project.api import server_failure
 from sentrascan_project.paging import Order
+from tests.scans.api_samples import TOOLS
 
 pytestmark = pytest.mark.django_db
 SCANS = "/api/v1/scans"
@@ -180,3 +183,38 @@ def test_without_the_database_it_is_503(
     assert "host=db" not in answer.content.decode()
     assert body["detail"]
     assert any(record.levelname == "ERROR" for record in caplog.records)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_goes_away_in_the_middle_is_503_and_not_500(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ExitStack()
+    # After the commit: what is still to be read and noted cannot be.
+    monkeypatch.setattr(
+        tasks, "announce", lambda scan_id: gone.enter_context(database_away())
+    )
+    api.raise_request_exception = False
+    with gone:
+        answer = api.post(
+            SCANS,
+            {"scan_type": "mcp", "tools": TOOLS},
+            format="json",
+            headers={"Idempotency-Key": "k"},
+        )
+    # Either it is told that it was taken, or to come again: both are true.
+    assert answer.status_code in {202, 503}, answer.content
+    assert answer["Retry-After"]
+
+
+def test_what_middleware_meets_of_an_absent_database_is_503_too(
+    rf: RequestFactory,
+) -> None:
+    try:
+        raise OperationalError("connection refused: host=db")
+    except OperationalError:
+        answer = server_failure(rf.get(SCANS))
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert answer["Content-Type"] == "application/problem+json"
+    assert b"host=db" not in answer.content
+    assert server_failure(rf.get(SCANS)).status_code == 500

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 
-from scans import pipeline, recording
+from scans import pipeline, recording, tasks
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.models import Finding, Scan, ScannerRun
 from scans.models.copying import COPY_ABOVE
@@ -126,6 +129,33 @@ def test_a_fault_of_ours_fails_the_scan_and_is_raised(scanners, monkeypatch):
         pipeline.run(scan.pk, owner="me")
     scan.refresh_from_db()
     assert (scan.scan_status, scan.verdict) == ("failed", "inconclusive")
+
+
+def test_a_database_that_goes_away_costs_an_attempt_and_no_verdict(scanners, caplog):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's connections do not break")
+
+    class Slow(stand_ins.StandIn):
+        name = "slow"
+        code = "import time; time.sleep(3); print('words:')"
+
+    scanners(Slow)
+    scan = queued_scan({"m": b"w"})
+    thread = run_in_thread(scan)
+    wait_until(lambda: Scan.objects.get(pk=scan.pk).progress_stage == "scan")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+    thread.join(60)
+    assert "went away; the scan runs again" in caplog.text
+    scan.refresh_from_db()
+    assert (scan.scan_status, scan.verdict) == ("running", None)
+    Scan.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    tasks.reap()
+    scan = run_now(scan)
+    assert (scan.scan_status, scan.verdict, scan.attempt) == ("completed", "pass", 2)
 
 
 def test_a_duplicate_message_runs_nothing(scanners):

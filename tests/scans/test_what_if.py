@@ -97,9 +97,9 @@ def stored(number: int, kind: dict[str, Any], policy: Policy) -> tuple[Scan, Any
     facts = judging.Facts(
         rows,
         [f"{gap} was not examined" for gap in range(kind["gaps"])],
-        set(kind["completed"]),
-        approved,
-        kind["has_sbom"],
+        completed=set(kind["completed"]),
+        approved=approved,
+        has_sbom=kind["has_sbom"],
     )
     judgement = judging.judge(scan, facts)
     scan.verdict = judgement.decision.verdict

@@ -1,0 +1,1 @@
+"""Fault drills: a whole installation of its own, and everything in it dies."""
