@@ -122,7 +122,7 @@ def test_submitting_is_described_as_json_and_as_a_form(
     post = document["paths"]["/api/v1/scans"]["post"]
     content = post["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data"}
-    assert len(content["application/json"]["examples"]) == 3
+    assert len(content["application/json"]["examples"]) == 4
     assert "202" in post["responses"]
     assert "Location" in post["responses"]["202"]["headers"]
     names = [p["name"] for p in document["paths"]["/api/v1/scans"]["get"]["parameters"]]
