@@ -106,7 +106,7 @@ def test_modules_in_the_working_directory_are_not_imported(
 def test_the_example_environment_names_what_the_settings_read() -> None:
     source = (ROOT / "sentrascan_project" / "settings.py").read_text()
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
-    read |= set(re.findall(r'(?<!def )secret\("([A-Z_]+)"\)', source))
+    read |= set(re.findall(r'(?<!def )(?:secret|age)\("([A-Z_]+)"\)', source))
     listed = dict(VARIABLE.findall((ROOT / ".env.example").read_text()))
     assert set(listed) == read | READ_ELSEWHERE
 
