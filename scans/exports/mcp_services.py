@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scanners.documents import owners_of
 from scans.exports.packages import package_of
 from scans.exports.shapes import Row
 
@@ -32,12 +31,10 @@ class Services:
 def read_services(
     document: Mapping[str, Any], elements: Sequence[Mapping[str, Any]], target: str
 ) -> Services:
-    """Return the services of a stored document, whose secrets are masked."""
+    """Return the services of a stored snapshot (`scans.snapshots`)."""
     services = Services()
-    config = document.get("config")
-    servers = config if isinstance(config, Mapping) else {}
-    # Of a configuration only the servers are kept: the frame is gone.
-    whose = owners_of({**document, "config": {"mcpServers": servers}})
+    definitions = document.get("definitions") or {}
+    whose = document.get("servers") or {}
     listed: dict[str, list[Row]] = defaultdict(list)
     for element in elements:
         path = element["path"]
@@ -53,7 +50,7 @@ def read_services(
     for ref, properties in listed.items():
         name = ref.removeprefix("servers/")
         entry: Row = {"bom-ref": ref, "name": target if ref == UNATTRIBUTED else name}
-        server = servers.get(name) if ref != UNATTRIBUTED else None
+        server = definitions.get(ref)
         if isinstance(server, Mapping):
             entry |= _connection(server)
             properties = _command(server) + properties

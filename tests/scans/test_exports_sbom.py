@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +12,14 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from rest_framework.test import APIClient
 
-from scanners.contract import TargetKind
+from scanners.contract import Target, TargetKind
 from scanners.documents import elements_of, read_document
+from scans import snapshots
 from scans.choices import Conflict
 from scans.exports.forms import SBOMS
 from scans.exports.packages import package_of
 from scans.models import Scan, ScanSnapshot, ScanWaiver
-from scans.recording import kept_document
+from scans.snapshots import Seal
 from tests.scans.api_samples import BEGIN, DIGEST, make_finding, make_run, make_scan
 from tests.scans.builders import queued_scan, run_now
 from tests.scans.export_samples import (
@@ -75,19 +77,17 @@ def mcp_scan(raw: dict[str, Any]) -> Scan:
     """A scan of an MCP document with the snapshot that recording would keep."""
     document = read_document(raw)
     scan = make_scan(scan_type="mcp", target="servers", verdict="fail")
-    elements = [
-        {"path": e.path, "size": e.size, "digest": e.digest}
-        for e in elements_of(document)
-    ]
-
-    class Seen:
-        pass
-
-    seen: Any = Seen()
-    seen.document = document
+    seen = Target(
+        kind=TargetKind.MCP,
+        root=Path("/"),
+        elements=tuple(elements_of(document)),
+        digest="",
+        document=document,
+    )
     secrets = frozenset({"ghp_" + "aB3dE5fG7hI9" * 3, "Bearer abcdefghijklmnop"})
+    now = snapshots.of_document(seen, secrets, Seal(bytes(32)))
     ScanSnapshot.objects.filter(scan=scan).update(
-        elements=elements, document=kept_document(seen, secrets)
+        elements=now.elements, document=now.document
     )
     return scan
 
