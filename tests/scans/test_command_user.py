@@ -10,6 +10,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.http import HttpRequest
 
 from apikeys.choices import Role
 from apikeys.models import AuditEvent
@@ -29,7 +30,7 @@ def create(name: str, role: str) -> str:
 def test_the_printed_password_opens_the_door_of_the_role(role):
     said = create("mia", role.value)
     password = re.search(r"Password: (\S{20,})", said)
-    user = authenticate(username="mia", password=password[1])
+    user = authenticate(HttpRequest(), username="mia", password=password[1])
     assert role_of_user(user) is role
     assert user.is_staff is user.is_superuser is (role is Role.ADMIN)
 
@@ -67,7 +68,7 @@ def test_it_reads_the_password_from_the_standard_input(process_environment):
     assert result.returncode == 0, result.stderr
     assert "Password" not in result.stdout
     assert "sentence" not in result.stdout + result.stderr
-    assert authenticate(username="mia", password=typed.strip())
+    assert authenticate(HttpRequest(), username="mia", password=typed.strip())
 
 
 @pytest.mark.parametrize("typed", ["", "short\n", "password1234\n"])
