@@ -101,6 +101,7 @@ def _rule(rule: Rule, secrets: frozenset[str]) -> Rule:
         rule,
         rule=mask(rule.rule, secrets),
         title=mask(rule.title, secrets),
+        why=mask(rule.why, secrets),
         remediation=mask(rule.remediation, secrets),
     )
 
