@@ -33,6 +33,7 @@ COMMANDS = {
     "user": "create a user of the console",
     "prune": "remove scans older than an age, and the bytes that nothing needs",
     "backup": "write everything that this installation knows into one file",
+    "restore": "make this installation what a backup says, or change nothing",
     "serve": "run the web server",
     "worker": "run the scans of the queue (--housekeeping: the timed tasks)",
     "migrate": "bring the database up to date",

@@ -37,6 +37,12 @@ CHUNK_BYTES = 1 << 20
 # Memory that a hostile file may make us take: for its manifest, for one row.
 MAX_MANIFEST_BYTES, MAX_LINE_BYTES = 16 << 20, 1 << 30
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+}
+_TEXT = (str,)
 _OWNER_ONLY = 0o100600 << 16
 
 
@@ -71,6 +77,10 @@ class StoredFile:
     @property
     def has_member(self) -> bool:
         return self.state in {KEPT, DAMAGED}
+
+    @property
+    def is_sound(self) -> bool:
+        return self.state == KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +313,9 @@ def _row(line: bytes, entry: TableEntry) -> Row:
         raise Unreadable(f"the rows of {entry.name} are damaged") from error
     if not isinstance(row, list) or len(row) != len(entry.columns):
         raise Unreadable(f"a row of {entry.name} has not its columns")
+    for value, column in zip(row, entry.columns, strict=True):
+        if value is not None and type(value) not in _TYPES.get(column.kind, _TEXT):
+            raise Unreadable(f"{entry.name}.{column.name} has a value of another kind")
     return row
 
 

@@ -19,6 +19,7 @@ from scans.backups.files import check_name, written_whole
 from scans.backups.taking import Taken, take
 from scans.management.meter import Meter
 from scans.management.quiet import hush_logs
+from scans.management.sentences import sentence
 
 STDOUT = Path("-")
 
@@ -61,13 +62,13 @@ class Command(SentraCommand):
                 if path != STDOUT:
                     check_name(path, overwrite=is_overwriting)
         except BackupError as error:
-            raise UsageError(_sentence(error)) from error
+            raise UsageError(sentence(error)) from error
         is_whole = options["uploads"] == "whole"
         try:
             key = keys.save(key_file, overwrite=is_overwriting) if key_file else ""
             taken = self._take(file, is_whole=is_whole, overwrite=is_overwriting)
         except BackupError as error:
-            raise CommandError(_sentence(error)) from error
+            raise CommandError(sentence(error)) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise CommandError(f"{file} could not be written: {reason}") from error
@@ -114,8 +115,3 @@ def _note(file: Path, taken: Taken, *, is_whole: bool, key: str) -> None:
             "key": key[:12],
         },
     )
-
-
-def _sentence(error: BackupError) -> str:
-    text = str(error)
-    return f"{text[0].upper()}{text[1:]}." if text[0].isalpha() else f"{text}."
