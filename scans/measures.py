@@ -86,4 +86,4 @@ def _observe(counted: Tallies, name: str, label: str, seconds: float) -> None:
     seconds = max(seconds, 0.0)
     bound = BOUND_NAMES[bisect_left(BOUNDS, seconds)]
     counted[name, f"{label},{bound}"] += 1
-    counted[name, f"{label},{SUM}"] += seconds  # type: ignore[assignment]
+    counted[name, f"{label},{SUM}"] += seconds  # type: ignore[assignment]  # sums are floats

@@ -30,7 +30,7 @@ class ProbesMiddleware:
         probe = PROBES.get(request.path)
         if probe is None:
             return self.get_response(request)
-        request.probe = request.path  # type: ignore[attr-defined]
+        request.probe = request.path  # type: ignore[attr-defined]  # ours
         if request.method not in {"GET", "HEAD"}:
             return HttpResponseNotAllowed(["GET", "HEAD"])
         return probe(request)

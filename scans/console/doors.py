@@ -49,9 +49,9 @@ def needs[**P](role: Role) -> Callable[[View[P]], Door[P]]:
             held = role_of(request)
             if held is None or not held.covers(role):
                 raise PermissionDenied(role.value)
-            request.role = held  # type: ignore[attr-defined]
+            request.role = held  # type: ignore[attr-defined]  # ours
             try:
-                answer = view(request, *args, **kwargs)  # type: ignore[arg-type]
+                answer = view(request, *args, **kwargs)  # type: ignore[arg-type]  # ours, see above
             except NotFound as absent:
                 raise Http404(str(absent)) from absent
             except (Conflict, Gone, Refused) as refusal:

@@ -11,16 +11,16 @@ from typing import Self
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 
 from scans.management.doors import FINISHED, Document, Door, Moved
+from scans.management.meter import TICK_SECONDS, bar
 from scans.management.orders import Order
 from scans.management.reporting import plain
 
 # A fast scan ends in seconds; one that takes minutes is asked less often.
 FIRST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 2.0
-TICK_SECONDS = 0.1
 _STAGES = {"fetch": "fetching", "scan": "scanning"}
 
 
@@ -28,7 +28,7 @@ _STAGES = {"fetch": "fetching", "scan": "scanning"}
 def sending(order: Order, console: Console) -> Iterator[Moved]:
     """Show on a terminal how much of the order's bytes has gone, in the block."""
     total = sum(part.path.stat().st_size for part in order.parts)
-    bar = _bar(console, is_transient=True)
+    sent = bar(console, is_transient=True)
     done, drawn = 0, time.monotonic()
 
     def moved(count: int) -> None:
@@ -38,14 +38,14 @@ def sending(order: Order, console: Console) -> Iterator[Moved]:
             return
         drawn = time.monotonic()
         stage = f"sending, {_part(done, total)}"
-        bar.update(task, completed=done, stage=stage)
-        bar.refresh()
+        sent.update(task, completed=done, stage=stage)
+        sent.refresh()
 
     if not console.is_terminal:
         yield lambda _: None
         return
-    with bar:
-        task = bar.add_task(plain(order.target), total=total, stage="sending")
+    with sent:
+        task = sent.add_task(plain(order.target), total=total, stage="sending")
         yield moved
 
 
@@ -144,19 +144,6 @@ def _part(done: int, total: int) -> str:
     return f"{decimal(done)} of {decimal(total)}" if total else decimal(done)
 
 
-def _bar(console: Console, *, is_transient: bool = False) -> Progress:
-    return Progress(
-        TextColumn("  {task.description}", markup=False),
-        BarColumn(bar_width=30),
-        TextColumn("{task.fields[stage]}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        # No thread of its own: who watches processes must not fork beside one.
-        auto_refresh=False,
-        transient=is_transient,
-    )
-
-
 def _board(console: Console) -> _Bars | _Lines:
     return _Bars(console) if console.is_terminal else _Lines(console)
 
@@ -192,7 +179,7 @@ class _Bars:
     """For people: a bar a scan."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = _bar(console)
+        self._progress = bar(console)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:

@@ -13,20 +13,26 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 TICK_SECONDS = 0.1
 
 
+def bar(console: Console, *, is_transient: bool = False) -> Progress:
+    """Return bars with a description and, in the field `stage`, where each is."""
+    return Progress(
+        TextColumn("  {task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[stage]}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        # No thread of its own: who watches processes must not fork beside one.
+        auto_refresh=False,
+        transient=is_transient,
+    )
+
+
 class Meter:
     """Shows one stage after the other; use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-        )
+        self._bar = bar(console, is_transient=True)
         self._task: TaskID | None = None
         self._drawn = 0.0
         self._done = self._total = 0
@@ -54,7 +60,7 @@ class Meter:
             return
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage, total=total or None, figures="")
+        self._task = self._bar.add_task(stage, total=total or None, stage="")
         self._bar.refresh()
 
     def moved(self, count: int) -> None:
@@ -64,7 +70,7 @@ class Meter:
         self._drawn = time.monotonic()
         of = f" of {self._amount(self._total)}" if self._total else ""
         figures = f"{self._amount(self._done)}{of}"
-        self._bar.update(self._task, completed=self._done, figures=figures)
+        self._bar.update(self._task, completed=self._done, stage=figures)
         self._bar.refresh()
 
     def _amount(self, count: int) -> str:

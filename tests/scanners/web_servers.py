@@ -175,7 +175,7 @@ class Call(BaseHTTPRequestHandler):
             self.wfile.write(piece)
 
     def silent(self) -> None:
-        self.server.ended.wait(120)  # type: ignore[attr-defined]
+        self.server.ended.wait(120)  # type: ignore[attr-defined]  # our own server
         self.close_connection = True
 
     def log_message(self, *_: Any) -> None:

@@ -152,7 +152,7 @@ def rest(first: object) -> None:
         body=bytes(range(256)),
     )
     Worker.objects.create(name="host:1")
-    Scan.objects.filter(pk=first.pk).update(  # type: ignore[attr-defined]
+    Scan.objects.filter(pk=first.pk).update(  # type: ignore[attr-defined]  # a stored object
         scan_status="running",
         attempt=1,
         lease_owner="host:1/x",

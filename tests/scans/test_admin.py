@@ -15,7 +15,7 @@ from tests.scans.builders import queued_scan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MODELS = (
-    "scan finding scannerrun baseline waiver policy target upload worker".split()  # noqa: SIM905
+    "scan finding scannerrun baseline waiver policy target upload worker".split()  # noqa: SIM905 - reads better
 )
 
 

@@ -49,7 +49,7 @@ def test_a_value_that_the_sql_does_not_hold_is_told() -> None:
 
 def test_rows_that_are_no_dicts_are_told() -> None:
     with pytest.raises(TypeError, match="names all of its columns"):
-        Statement.of(Scan.objects.all())  # type: ignore[arg-type]
+        Statement.of(Scan.objects.all())  # type: ignore[arg-type]  # what is refused
 
 
 def test_it_remembers_so_many_statements() -> None:
