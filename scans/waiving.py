@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +54,32 @@ def create(
         )
         _audit("waiver.create", waiver, actor, request)
     return waiver
+
+
+def create_each(
+    risks: Iterable[tuple[str, str]],
+    *,
+    reason: str,
+    expires_at: datetime,
+    actor: Actor,
+    request: HttpRequest | None = None,
+) -> list[Waiver]:
+    """Accept pairs of a fingerprint and a target for one reason: all of them or none.
+
+    Raises what `create` raises.
+    """
+    with transaction.atomic():
+        return [
+            create(
+                fingerprint=fingerprint,
+                target=target,
+                reason=reason,
+                expires_at=expires_at,
+                actor=actor,
+                request=request,
+            )
+            for fingerprint, target in risks
+        ]
 
 
 def delete(

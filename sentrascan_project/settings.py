@@ -107,7 +107,10 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "scans.console.frame.frame",
             ],
-            "libraries": {"console": "scans.console.tags"},
+            "libraries": {
+                "console": "scans.console.tags",
+                "marks": "scans.console.marks",
+            },
         },
     }
 ]

@@ -30,7 +30,12 @@ class Place:
         return reverse(f"console:{self.name}")
 
 
-PLACES = (Place("scans", "Scans", "scan"),)
+PLACES = (
+    Place("scans", "Scans", "scan"),
+    Place("waivers", "Waivers", "waiver", pages=("waiver-new", "waive")),
+    Place("keys", "API keys", "key", Role.ADMIN, ("key-new", "key-rotate")),
+    Place("audit", "Audit log", "trail", Role.ADMIN),
+)
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from scans.console import session
+from scans.console import keys, session, waiver_pages
+from scans.console.audit_log import audit_log
 from scans.console.scan_list import scan_list
 
 app_name = "console"
@@ -13,4 +14,13 @@ urlpatterns = [
     path("password", session.PasswordChange.as_view(), name="password"),
     path("theme", session.choose_theme, name="theme"),
     path("scans", scan_list, name="scans"),
+    path("waivers", waiver_pages.waiver_list, name="waivers"),
+    path("waivers/new", waiver_pages.waiver_new, name="waiver-new"),
+    path("waivers/<uuid:waiver_id>/end", waiver_pages.waiver_end, name="waiver-end"),
+    path("findings/waive", waiver_pages.waive_findings, name="waive"),
+    path("keys", keys.key_list, name="keys"),
+    path("keys/new", keys.key_new, name="key-new"),
+    path("keys/<uuid:key_id>/rotate", keys.key_rotate, name="key-rotate"),
+    path("keys/<uuid:key_id>/revoke", keys.key_revoke, name="key-revoke"),
+    path("audit", audit_log, name="audit"),
 ]

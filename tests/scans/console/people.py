@@ -15,8 +15,8 @@ def make_user(name: str, role: str = "") -> User:
     return user
 
 
-def signed_in(name: str, role: str = "") -> Client:
-    client = Client()
+def signed_in(name: str, role: str = "", **options: bool) -> Client:
+    client = Client(**options)
     client.force_login(
         make_user(name, role), "django.contrib.auth.backends.ModelBackend"
     )

@@ -6,10 +6,11 @@ import re
 
 import pytest
 from django.test import Client
-from django.urls import get_resolver
+from django.urls import URLPattern, get_resolver, reverse
 
 from tests.scans.api_samples import make_scan
 from tests.scans.console.people import signed_in
+from tests.scans.console.records import decide
 
 pytestmark = pytest.mark.django_db
 
@@ -18,24 +19,47 @@ MOST_QUERIES = 12
 PAGES = {
     "scans": ("/scans", "viewer"),
     "password": ("/password", "viewer"),
+    "waivers": ("/waivers", "viewer"),
+    "waiver-new": ("/waivers/new", "admin"),
+    "keys": ("/keys", "admin"),
+    "key-new": ("/keys/new", "admin"),
+    "audit": ("/audit", "admin"),
 }
 # These answer forms, or everybody.
-NO_PAGES = {"home", "sign-in", "sign-out", "theme"}
+NO_PAGES = {
+    *("home", "sign-in", "sign-out", "theme"),
+    *("waive", "waiver-end", "key-rotate", "key-revoke"),
+}
 ROLES = ["viewer", "scanner", "admin"]
 
 
 def fill(number: int) -> None:
     make_scan(minutes=number, target=f"m{number}", critical_count=1, total_findings=1)
+    decide(number)
 
 
-def test_every_page_is_among_them() -> None:
+def routes() -> list[URLPattern]:
     (console,) = [
         each
         for each in get_resolver().url_patterns
         if getattr(each, "app_name", "") == "console"
     ]
-    names = {each.name for each in console.url_patterns}
-    assert names == set(PAGES) | NO_PAGES
+    return console.url_patterns
+
+
+def test_every_page_is_among_them() -> None:
+    assert {each.name for each in routes()} == set(PAGES) | NO_PAGES
+
+
+def test_no_form_is_taken_from_another_site() -> None:
+    client = signed_in("ada", "admin", enforce_csrf_checks=True)
+    for route in routes():
+        names = route.pattern.converters
+        values = dict.fromkeys(names, "00000000-0000-0000-0000-000000000000")
+        answer = client.post(reverse(f"console:{route.name}", kwargs=values))
+        assert answer.status_code in {403, 405}, route.name
+        if answer.status_code == 403:
+            assert b"This form is too old" in answer.content, route.name
 
 
 @pytest.mark.parametrize("name", PAGES)

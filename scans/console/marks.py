@@ -1,0 +1,67 @@
+"""Small signs that several pages draw: the state of a thing, a part of a long id."""
+
+from __future__ import annotations
+
+import re
+
+from django import template
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from scans.console.tags import ago, as_json, icon, visible
+
+register = template.Library()
+
+# A state's colour, by the verdict that has it, and its shape.
+STATES = {
+    "active": ("pass", "pass"),
+    "available": ("pass", "pass"),
+    "in force": ("pass", "waiver"),
+    "new": ("fail", "plus"),
+    "grace": ("inconclusive", "queued"),
+    "proposed": ("inconclusive", "queued"),
+    "ends soon": ("inconclusive", "queued"),
+    "stale": ("inconclusive", "warning"),
+    "waived": ("waived", "waiver"),
+    "resolved": ("pass", "pass"),
+    "missing": ("fail", "fail"),
+    "broken": ("fail", "fail"),
+}
+OTHER = ("over", "cancelled")
+SHORT = 12
+LONG_ID = re.compile(
+    r"(v\d+:|sha256:)?[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+\d\d:\d\d)$")
+
+
+@register.simple_tag
+def state(name: str) -> SafeString:
+    """Draw a state as a word with a shape; what is over is grey."""
+    colour, shape = STATES.get(name, OTHER)
+    return format_html(
+        '<span class="verdict verdict-{}">{}{}</span>', colour, icon(shape), name
+    )
+
+
+@register.filter
+def short(text: object) -> SafeString:
+    """The beginning of a fingerprint, digest or id, with all of it on hover."""
+    whole = str(text)
+    version, colon, digest = whole.rpartition(":")
+    return format_html(
+        '<code title="{}">{}{}{}</code>', whole, version, colon, digest[:SHORT]
+    )
+
+
+@register.filter
+def told(value: object) -> SafeString | str:
+    """Draw a value of an audit event: ids short, moments as moments."""
+    if not isinstance(value, str):
+        return visible(value if isinstance(value, int) else as_json(value))
+    if LONG_ID.fullmatch(value):
+        return short(value)
+    if MOMENT.match(value) and (moment := parse_datetime(value)):
+        return ago(moment)
+    return visible(value)
