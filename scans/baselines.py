@@ -1,17 +1,20 @@
-"""What a door may ask for a baseline: make, approve, retire, delete."""
+"""What a door may ask for a baseline: make, approve, retire, delete, compare."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
 
 from apikeys import audit
 from apikeys.audit import Actor
-from scanners.contract import Category
-from scans.choices import Conflict, NotFound, ScanStatus
+from scanners.contract import Category, TargetKind
+from scans import comparing
+from scans.choices import Conflict, NotFound, Refused, ScanStatus
 from scans.models import Baseline, Finding, Scan, Target
+from scans.snapshots import Incomparable
 
 
 def create(
@@ -95,6 +98,36 @@ def delete(
         _found(baseline_id)
         Baseline.objects.filter(pk=baseline_id).delete()
         _audit("baseline.delete", baseline_id, actor, request)
+
+
+def compare(left_id: uuid.UUID, right_id: uuid.UUID) -> dict[str, Any]:
+    """Return how the right baseline differs from the left, as the drift of a scan.
+
+    Raises `NotFound`; `Refused` for baselines of two types of scan; `Conflict` for one
+    that an earlier release made.
+    """
+    left, right = _whole(left_id), _whole(right_id)
+    if left.scan_type != right.scan_type:
+        message = f"it is of a scan of type {right.scan_type}, not {left.scan_type}"
+        raise Refused("right_id", message)
+    try:
+        found = comparing.of_documents(
+            left.snapshot.get("document"),
+            right.snapshot.get("document"),
+            is_mcp=left.scan_type == TargetKind.MCP,
+        )
+    except Incomparable as error:
+        raise Conflict(
+            "An earlier release made one of the baselines: it holds no definitions"
+        ) from error
+    return {"baseline_id": left.pk, **comparing.listed(found)}
+
+
+def _whole(baseline_id: uuid.UUID) -> Baseline:
+    baseline = Baseline.objects.filter(pk=baseline_id).first()
+    if baseline is None:
+        raise NotFound(f"There is no baseline {baseline_id}")
+    return baseline
 
 
 def _found(baseline_id: uuid.UUID) -> Baseline:

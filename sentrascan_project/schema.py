@@ -139,7 +139,7 @@ def _complete(operation: Document, path: str, method: str) -> None:
     if method == "post":
         statuses |= {409, 411, 413, 415, 422}
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
-    if "/report." in path or path.endswith("/sbom"):
+    if "/report." in path or path.endswith(("/sbom", "/drift")):
         statuses |= {409}
     if method == "put":
         statuses |= {411, 412, 413, 415}

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from scanners.contract import Category, TargetKind
 from scans.api.queries import SEVERITIES
 from scans.choices import BaselineStatus, RunStatus, ScanStatus, Verdict
+from scans.drift import Kind, Nature
 
 DETECTION = ["available", "missing", "broken"]
 
@@ -183,12 +184,49 @@ class ElementSerializer(serializers.Serializer[Any]):
     path = serializers.CharField()
     size = serializers.IntegerField()
     digest = serializers.CharField()
+    definition = serializers.JSONField(
+        help_text="What later scans are compared with, secrets as keyed digests: of a "
+        "server, tool, prompt or resource its definition; of a file its digest, size, "
+        "format and what the scanners saw inside. Null in baselines of an earlier "
+        "release.",
+    )
 
 
 class BaselineDetailSerializer(BaselineSerializer):
     """A baseline with the elements it holds."""
 
     elements = ElementSerializer(many=True)
+
+
+class DriftChangeSerializer(serializers.Serializer[Any]):
+    """One difference. `path` is a JSON Pointer into the element, "" all of it."""
+
+    kind = serializers.ChoiceField([kind.value for kind in Kind])
+    nature = serializers.ChoiceField(
+        [nature.value for nature in Nature],
+        help_text="What the change means to whoever uses the target.",
+    )
+    element = serializers.CharField()
+    path = serializers.CharField(allow_blank=True)
+    before = serializers.JSONField()
+    after = serializers.JSONField()
+    severity = serializers.ChoiceField(SEVERITIES)
+
+
+class DriftSerializer(serializers.Serializer[Any]):
+    """How what is now differs from what was approved, the gravest first."""
+
+    baseline_id = serializers.UUIDField(
+        allow_null=True, help_text="Null where no baseline was active."
+    )
+    changes = DriftChangeSerializer(many=True)
+    omitted = serializers.IntegerField(
+        help_text="Changes beyond those that are listed; their findings count them."
+    )
+    not_compared = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What could not be told, and why. Each is a gap of the scan.",
+    )
 
 
 class WaiverSerializer(AppliedWaiverSerializer):

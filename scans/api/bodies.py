@@ -194,16 +194,24 @@ class RescanSerializer(StrictSerializer):
     fresh = StrictBooleanField(default=False, help_text="Ignore stored results.")
 
 
+class StrictUuidField(serializers.UUIDField):
+    """An id as a text; DRF also takes numbers."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
 class NewBaselineSerializer(StrictSerializer):
-    scan_id = serializers.UUIDField()
+    scan_id = StrictUuidField()
     name = StrictCharField(max_length=200)
     description = StrictCharField(max_length=10_000, allow_blank=True, default="")
 
-    def validate_scan_id(self, value: Any) -> Any:
-        # DRF also takes numbers; an id is a text.
-        if not isinstance(self.initial_data.get("scan_id"), str):
-            raise ValidationError("Must be a valid UUID.")
-        return value
+
+class CompareSerializer(StrictSerializer):
+    left_id = StrictUuidField(help_text="What was approved.")
+    right_id = StrictUuidField(help_text="What is now.")
 
 
 class StrictDateTimeField(serializers.DateTimeField):

@@ -137,10 +137,16 @@ class BaselineQuery(Query):
     scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
     target = serializers.CharField(max_length=500, required=False)
     status = serializers.ChoiceField(BaselineStatus.choices, required=False)
+    scan_id = serializers.UUIDField(required=False)
+    q = SearchField(help_text="Part of its name or of the target's, in any case.")
 
     @classmethod
     def filter(cls, rows: Rows, values: Values) -> Rows:
-        return rows.filter(**values)
+        same = {name: name for name in ("scan_type", "target", "status", "scan_id")}
+        rows = rows.filter(**_renamed(same, values))
+        if part := values.get("q"):
+            rows = rows.filter(Q(name__icontains=part) | Q(target__icontains=part))
+        return rows
 
 
 class WaiverQuery(Query):

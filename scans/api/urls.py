@@ -8,6 +8,7 @@ from scans.api.views.baselines import (
     BaselineView,
     RetireView,
 )
+from scans.api.views.drift import CompareView, ScanDriftView
 from scans.api.views.events import ScanEventsView
 from scans.api.views.findings import FindingListView, FindingView, ScanFindingsView
 from scans.api.views.policies import (
@@ -26,6 +27,7 @@ urlpatterns = [
     path("scans", ScanListView.as_view(), name="scans"),
     path("scans/<uuid:scan_id>", ScanView.as_view(), name="scan"),
     path("scans/<uuid:scan_id>/findings", ScanFindingsView.as_view()),
+    path("scans/<uuid:scan_id>/drift", ScanDriftView.as_view()),
     path("scans/<uuid:scan_id>/events", ScanEventsView.as_view()),
     path("scans/<uuid:scan_id>/cancel", CancelView.as_view()),
     path("scans/<uuid:scan_id>/rescan", RescanView.as_view()),
@@ -38,6 +40,7 @@ urlpatterns = [
     path("findings", FindingListView.as_view(), name="findings"),
     path("findings/<uuid:finding_id>", FindingView.as_view(), name="finding"),
     path("baselines", BaselineListView.as_view(), name="baselines"),
+    path("baselines/compare", CompareView.as_view()),
     path("baselines/<uuid:baseline_id>", BaselineView.as_view(), name="baseline"),
     path("baselines/<uuid:baseline_id>/approve", ApproveView.as_view()),
     path("baselines/<uuid:baseline_id>/retire", RetireView.as_view()),

@@ -15,8 +15,17 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
 from scanners.contract import Severity
-from scans.choices import Verdict
-from scans.models import Baseline, Finding, Policy, Scan, ScannerRun, ScanWaiver, Waiver
+from scans.choices import Conflict, NotFound, ScanStatus, Verdict
+from scans.models import (
+    FINISHED,
+    Baseline,
+    Finding,
+    Policy,
+    Scan,
+    ScannerRun,
+    ScanWaiver,
+    Waiver,
+)
 
 type Row = dict[str, Any]
 
@@ -117,6 +126,15 @@ _APPLIED_COLUMNS = (
     "created_by",
     "expires_at",
 )
+_SNAPSHOT = ("snapshot__elements", "snapshot__document__definitions")
+_DRIFT_COLUMNS = (
+    "scan_status",
+    "baseline_id",
+    "drift__baseline_id",
+    "drift__changes",
+    "drift__omitted",
+    "drift__not_compared",
+)
 # Built once: naming 27 columns takes as long as reading a page of them.
 SCANS = Scan.objects.order_by("-created_at", "-scan_id").values(*SCAN_COLUMNS)
 # Waived or not is asked at the moment of reading: an expired waiver covers nothing.
@@ -173,13 +191,41 @@ def read_finding(finding_id: uuid.UUID) -> Row | None:
 
 
 def read_baseline(baseline_id: uuid.UUID) -> Row | None:
-    """Return one baseline with the elements of its snapshot; None without one."""
+    """Return one baseline with what it holds of each element; None without one."""
     rows = Baseline.objects.filter(pk=baseline_id)
-    row = rows.values(*BASELINE_COLUMNS, "snapshot__elements").first()
+    row = rows.values(*BASELINE_COLUMNS, *_SNAPSHOT).first()
     if row is None:
         return None
-    elements = row.pop("snapshot__elements")
-    return baseline_shape(row) | {"elements": elements or []}
+    elements, definitions = (row.pop(name) for name in _SNAPSHOT)
+    known = definitions or {}
+    told = [each | {"definition": known.get(each["path"])} for each in elements or []]
+    return baseline_shape(row) | {"elements": told}
+
+
+def read_drift(scan_id: uuid.UUID) -> Row:
+    """Return how a finished scan differed from the baseline that was active then.
+
+    `baseline_id` is None where there was none. Raises `NotFound`, and `Conflict` while
+    the scan is not finished.
+    """
+    row = Scan.objects.filter(pk=scan_id).values(*_DRIFT_COLUMNS).first()
+    if row is None:
+        raise NotFound("There is no such scan")
+    status = row["scan_status"]
+    if status not in FINISHED:
+        raise Conflict(f"The scan is {status}: nothing has been compared yet")
+    untold = list(row["drift__not_compared"] or ())
+    if status != ScanStatus.COMPLETED:
+        untold.append(f"The scan was {status} before anything was compared")
+    elif row["baseline_id"] and row["drift__baseline_id"] is None:
+        untold.append("The scan is of an earlier release, which compared no elements")
+    return {
+        # The baseline may be gone; what it was compared with stays told.
+        "baseline_id": row["drift__baseline_id"] or row["baseline_id"],
+        "changes": row["drift__changes"] or [],
+        "omitted": row["drift__omitted"] or 0,
+        "not_compared": untold,
+    }
 
 
 def scan_shape(row: Row) -> Row:

@@ -14,13 +14,22 @@ from jsonschema import Draft202012Validator, FormatChecker
 from rest_framework.test import APIClient
 
 from scans.api import answers
-from scans.models import Worker
+from scans.models import ScanDrift, Worker
 from sentrascan_project import schema
 from tests.scans.api_samples import DIGEST, make_finding, make_run, make_scan
 
 pytestmark = pytest.mark.django_db
 PUBLIC = {"/api/v1/health", "/api/v1/report-schema"}
 METHODS = ("get", "post", "put", "patch", "delete")
+CHANGE = {
+    "kind": "changed",
+    "nature": "schema_widened",
+    "element": "tools/add",
+    "path": "/inputSchema/properties/note",
+    "before": None,
+    "after": {"type": "string"},
+    "severity": "high",
+}
 ROUTES = """
 GET /health
 POST /scans
@@ -28,6 +37,7 @@ GET /scans
 GET /scans/{scan_id}
 DELETE /scans/{scan_id}
 GET /scans/{scan_id}/findings
+GET /scans/{scan_id}/drift
 GET /scans/{scan_id}/events
 POST /scans/{scan_id}/cancel
 POST /scans/{scan_id}/rescan
@@ -47,6 +57,7 @@ GET /baselines/{baseline_id}
 DELETE /baselines/{baseline_id}
 POST /baselines/{baseline_id}/approve
 POST /baselines/{baseline_id}/retire
+POST /baselines/compare
 GET /policies
 POST /policies
 GET /policies/{name}
@@ -153,6 +164,7 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
     make_scan(scan_status="queued")
     scan.snapshot.elements = [{"path": "a", "size": 1, "digest": DIGEST}]
     scan.snapshot.save()
+    ScanDrift.objects.create(scan=scan, baseline_id=scan.pk, changes=[CHANGE])
     body = {"scan_id": str(scan.pk), "name": "n"}
     baseline = api.post("/api/v1/baselines", body, format="json")["Location"]
     risk = {"fingerprint": finding.fingerprint, "reason": "r"}
@@ -165,6 +177,7 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
         "/scans": "/scans",
         "/scans/{scan_id}": f"/scans/{scan.pk}",
         "/scans/{scan_id}/findings": f"/scans/{scan.pk}/findings",
+        "/scans/{scan_id}/drift": f"/scans/{scan.pk}/drift",
         "/findings": "/findings",
         "/findings/{finding_id}": f"/findings/{finding.pk}",
         "/baselines": "/baselines",

@@ -33,7 +33,8 @@ def test_a_baseline_is_made_inactive_and_then_approved(
     )
     assert set(found) == set(names.split())
     assert (found["status"], found["is_active"]) == ("proposed", False)
-    assert found["elements"] == [{"path": "model.pkl", "size": 3}]
+    element = {"path": "model.pkl", "size": 3, "definition": None}
+    assert found["elements"] == [element]
     assert found["created_by"] == "test-admin"
     one = answer["Location"]
     assert one == f"{URL}/{found['baseline_id']}"
@@ -105,5 +106,11 @@ def test_the_list_filters_and_reads_no_snapshot(
     assert "elements" not in found[0]
     assert all("snapshot" not in query["sql"] for query in queries.captured_queries)
     assert api.get(f"{URL}?status=active").json() == []
+    for part in ("FIR", "rel"):
+        Baseline.objects.filter(target="a").update(target="prelim")
+        assert len(api.get(f"{URL}?q={part}").json()) == (2 if part == "FIR" else 1)
+    (one,) = api.get(f"{URL}?scan_id={found[0]['scan_id']}").json()
+    assert one == found[0]
+    assert pointers(api.get(f"{URL}?scan_id=1")) == {"scan_id"}
     assert pointers(api.get(f"{URL}?status=old")) == {"status"}
     assert pointers(api.get(f"{URL}?name=x")) == {"name"}

@@ -15,6 +15,7 @@ from apikeys.api.serializers import NothingSerializer
 from apikeys.authentication import actor_of
 from apikeys.choices import Role
 from scans import baselines
+from scans.api import baseline_examples
 from scans.api.answers import BaselineDetailSerializer, BaselineSerializer
 from scans.api.bodies import NewBaselineSerializer
 from scans.api.queries import BaselineQuery
@@ -41,8 +42,10 @@ class BaselineListView(IdempotentPostMixin, ListDoor):
     @extend_schema(
         operation_id="create_baseline",
         summary="Propose a baseline from a completed scan",
+        description=baseline_examples.PROPOSE,
         request=NewBaselineSerializer,
         responses={201: BaselineDetailSerializer},
+        examples=baseline_examples.PROPOSALS,
     )
     def post(self, request: Request) -> Response:
         wanted = NewBaselineSerializer(data=request.data)
