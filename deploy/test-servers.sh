@@ -1,6 +1,7 @@
 #!/bin/sh
-# Make sure that the programs of PostgreSQL, Redis and bubblewrap are here; install them
-# if we may. Without bubblewrap the strongest rung of the sandbox would go untried.
+# Make sure that the programs of PostgreSQL, Redis, bubblewrap and Chromium are here;
+# install them if we may. Without bubblewrap the strongest rung of the sandbox would go
+# untried, without Chromium the pages of the console.
 # The suite starts its own private servers: packages must not start theirs.
 set -eu
 
@@ -11,6 +12,7 @@ if ! ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 &&
     missing="$missing postgresql"
 fi
 command -v bwrap > /dev/null || missing="$missing bubblewrap"
+command -v chromium > /dev/null || missing="$missing chromium fonts-dejavu-core"
 [ -n "$missing" ] || exit 0
 
 advice="the tests need $missing: apt-get install $missing"

@@ -1,0 +1,87 @@
+"""Every page in a real browser: no barrier, no complaint, light, dark, any width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.installed import Installed
+from tests.browser.looking import (
+    CONTRAST,
+    HEIGHT,
+    WIDTHS,
+    Watcher,
+    barriers,
+    overflowing,
+)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+# Where each page is; {scan} and the like are filled in by what was put there.
+PAGES = {
+    "sign-in": "/sign-in",
+    "scans": "/scans",
+    "scans, filtered": "/scans?verdict=fail&severity=critical",
+    "scans, none": "/scans?q=nothing-is-called-so",
+    "scans, wrong": "/scans?verdict=maybe",
+    "password": "/password",
+    "not found": "/nowhere",
+}
+NOBODY = {"sign-in"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_no_barrier_and_no_complaint(
+    name: str, visit: Callable[..., Page], installed: Installed
+) -> None:
+    path = PAGES[name].format(**installed.filled)
+    page = visit(path, "" if name in NOBODY else "ada")
+    assert barriers(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert barriers(page, CONTRAST) == []
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": HEIGHT})
+    assert overflowing(page) == []
+    assert barriers(page) == []
+
+
+def test_a_fault_is_seen(visit: Callable[..., Page], browser: Browser) -> None:
+    """The eyes themselves: what they are there for does not escape them."""
+    page = visit("/scans")
+    page.evaluate(
+        """() => {
+          document.querySelector("main").insertAdjacentHTML("beforeend",
+            '<img src="/static/console/mark.svg"><p id="pale">pale</p>' +
+            '<div id="wide">x</div>');
+          pale.style.color = "var(--line)";
+          wide.style.width = "3000px";
+        }"""
+    )
+    found = " ".join(barriers(page))
+    assert "image-alt" in found
+    assert "color-contrast" in found
+    assert "wide" in " ".join(overflowing(page))
+
+
+def test_what_a_page_complains_of_is_heard(
+    browser: Browser, installed: Installed
+) -> None:
+    page = browser.new_page()
+    watcher = Watcher(page, installed.url)
+    page.goto(f"{installed.url}/sign-in")
+    assert watcher.complaints == []
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "1";
+          document.body.append(script);
+          console.error("oh");
+        }"""
+    )
+    page.wait_for_timeout(200)
+    said = " ".join(watcher.complaints)
+    assert "script-src" in said
+    assert "oh" in said
+    page.close()
