@@ -15,6 +15,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from tests.servers import throwaway_servers
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -48,11 +51,18 @@ def running(*, has_servers: bool = False) -> Iterator[Installation]:
         places = {}
         place = "SQLite, queue of files"
         if servers is not None:
+            _create_database(servers.database_url)
             places["DATABASE_URL"] = servers.database_url
             places["REDIS_URL"] = servers.redis_url
             place = "PostgreSQL, Redis"
         with _running(place, places) as here:
             yield here
+
+
+def _create_database(url: str) -> None:
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 @contextmanager

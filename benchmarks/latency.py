@@ -23,7 +23,7 @@ import httpx
 from benchmarks.installation import PROJECT, Installation, running
 from benchmarks.submitting import ended, submit, tiny_array, tiny_tools
 
-RUNS = int(os.environ.get("BENCH_RUNS", "10"))
+RUNS = int(os.environ.get("BENCH_RUNS", "20"))
 
 
 def main() -> None:
@@ -135,3 +135,7 @@ def tiny_target(kind: str, folder: Path, number: int) -> Any:
         checkpoint=lambda _=0: None,
         rung=None,
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,8 @@ import httpx
 
 from benchmarks.installation import Installation
 
+LOST = {"failed", "timed_out"}
+
 
 def submit(
     here: Installation,
@@ -47,6 +49,8 @@ def ended(
             time.sleep(0.05)
         if scan["scan_status"] != "completed":
             sys.exit(f"{scan['scan_status']}: {scan['reasons']}")
+        if lost := [run for run in scan["runs"] if run["status"] in LOST]:
+            sys.exit(f"a run that did not complete: {lost[0]}")
         found.append(scan)
     return found
 

@@ -19,10 +19,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TextIO
+
+# `typing` would be a fifth of what the server half takes to start.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TextIO
 
 SERVER = "submitted"
 LIST_KINDS = {

@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun
 from django.conf import settings
+from django.db import close_old_connections
 
 from sentrascan_project import logs
 
@@ -28,6 +29,15 @@ app.autodiscover_tasks()
 def log_like_django(**_: Any) -> None:
     """Keep Celery from installing handlers of its own beside ours."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@task_prerun.connect
+def look_at_connections(**_: Any) -> None:
+    """Let go what is old, and have the rest tried before it is used.
+
+    Celery's Django part would close all of them before and after each task.
+    """
+    close_old_connections()
 
 
 @task_prerun.connect

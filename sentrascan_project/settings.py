@@ -284,7 +284,7 @@ if CELERY_BROKER_URL.startswith("filesystem"):
         "data_folder_in": str(_queue / "messages"),
         "data_folder_out": str(_queue / "messages"),
         "control_folder": str(_queue / "control"),
-        "polling_interval": 0.1,
+        "polling_interval": 0.02,
     }
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -309,6 +309,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.int("SENTRASCAN_WORKER_CONCURRENCY", default=2)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
+# A connection for each scan would be a tenth of a small one's time. See
+# `celery.look_at_connections` for one that has broken.
+CELERY_DB_REUSE_MAX = 1_000
 CELERY_TASK_DEFAULT_QUEUE = "scans"
 CELERY_TASK_ROUTES = timetable.ROUTES
 # A client never waits for a broker that is away: the reaper rings again.

@@ -78,7 +78,13 @@ class McpCheckpoint(Scanner):
     kinds = frozenset({TargetKind.MCP})
     entry_point = "scanners.replay:main"
     distribution = "mcp-checkpoint"
-    warm_up = ("scanners.replay:import_tool()",)
+    # Those after the first are what its client imports once it speaks to a server.
+    warm_up = (
+        "scanners.replay:import_tool()",
+        "anyio._backends._asyncio",
+        "fastmcp.server.proxy",
+        "fastmcp.utilities.mcp_config",
+    )
     limits = Limits(memory_bytes=1 << 30)
 
     def command(self, target: Target) -> Command:
