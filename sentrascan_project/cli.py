@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "write a finished scan as SARIF, CycloneDX, JUnit, HTML, CSV or JSON",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
+    "baseline": "make a baseline of a scan, review, approve and compare baselines",
     "policy": "list, show, import and export policies",
     "waiver": "accept a finding until a moment, list and delete waivers",
     "user": "create a user of the console",
