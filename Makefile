@@ -1,7 +1,7 @@
 # Every target works on a machine that has only Python 3.12 or 3.13, make and the
 # package registries (or SENTRASCAN_WHEELS: a folder of wheels). See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-slow test-chaos test-container lint format lock wheels bench clean
+.PHONY: help setup setup-dev run test test-slow test-chaos test-container lint format docs lock wheels bench clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -41,12 +41,16 @@ lint: setup-dev ## run all static checks
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.house
+	$(BIN)/python -m sentrascan_project.configuration --check
 	@for script in deploy/*.sh deploy/bin/*.sh .ci/run; do \
 		if [ -f "$$script" ]; then bash -n "$$script" || exit 1; fi; done
 
 format: setup-dev ## put the code into its one form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: setup-dev ## write the pages that are made from tables: the configuration
+	$(BIN)/python -m sentrascan_project.configuration
 
 lock: setup-dev ## compile the .in files into locks; OPTIONS=--upgrade for newer versions
 	@deploy/lock.sh $(OPTIONS)

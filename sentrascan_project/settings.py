@@ -1,4 +1,4 @@
-"""Every setting, once, from the environment; `.env.example` lists the variables."""
+"""Every setting, once, from the environment; `variables.toml` lists the variables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ from django.utils.csp import CSP
 from scanners.addresses import Allowed
 from scanners.urls import Rules, read_url
 from sentrascan_project import logs, timetable
-from sentrascan_project.environment import age, env, kept_secret, secret
+from sentrascan_project.environment import (
+    age,
+    choice,
+    database,
+    kept_secret,
+    number,
+    secret,
+    switch,
+    text,
+    words,
+)
 from sentrascan_project.signing_in import *  # noqa: F403 - settings are names, and these belong together
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
 # --- Where things are
-DATA_DIR = Path(env.str("SENTRASCAN_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR = Path(text("SENTRASCAN_DATA_DIR") or BASE_DIR / "var").resolve()
 SCANNERS_DIR = Path(
-    env.str("SENTRASCAN_SCANNERS_DIR", default=str(BASE_DIR / "var" / "scanners"))
+    text("SENTRASCAN_SCANNERS_DIR") or BASE_DIR / "var" / "scanners"
 ).resolve()
 UPLOAD_DIR = DATA_DIR / "uploads"
 RUN_DIR = DATA_DIR / "runs"
@@ -32,10 +42,10 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # --- Who we are to the outside
 SECRET_KEY = secret("SENTRASCAN_SECRET") or kept_secret(DATA_DIR / "secret")
-DEBUG = env.bool("SENTRASCAN_DEBUG", default=False)
-HOST = env.str("SENTRASCAN_HOST", default="127.0.0.1")
-PORT = env.int("SENTRASCAN_PORT", default=8200)
-PUBLIC_URL = env.str("SENTRASCAN_PUBLIC_URL", default="").rstrip("/")
+DEBUG = switch("SENTRASCAN_DEBUG")
+HOST = text("SENTRASCAN_HOST")
+PORT = number("SENTRASCAN_PORT")
+PUBLIC_URL = text("SENTRASCAN_PUBLIC_URL").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 if PUBLIC_URL and (_public.scheme not in {"http", "https"} or not _public.hostname):
     raise ImproperlyConfigured("SENTRASCAN_PUBLIC_URL must be http(s)://host[:port]")
@@ -43,16 +53,16 @@ ALLOWED_HOSTS = [
     "localhost",
     "127.0.0.1",
     "[::1]",
-    *env.list("SENTRASCAN_ALLOWED_HOSTS", default=[]),
+    *words("SENTRASCAN_ALLOWED_HOSTS"),
     *([_public.hostname] if _public.hostname else []),
 ]
 # Addresses or networks of proxies whose X-Forwarded-For is believed.
-TRUSTED_PROXIES = env.list("SENTRASCAN_TRUSTED_PROXIES", default=[])
+TRUSTED_PROXIES = words("SENTRASCAN_TRUSTED_PROXIES")
 # Who may read /metrics without a key, besides this machine.
 try:
     METRICS_ALLOW = [
         ip_network(entry.strip())
-        for entry in env.list("SENTRASCAN_METRICS_ALLOW", default=[])
+        for entry in words("SENTRASCAN_METRICS_ALLOW")
         if entry.strip()
     ]
 except ValueError as error:
@@ -122,7 +132,7 @@ USE_I18N = False
 
 # --- Database: SQLite below DATA_DIR, or what DATABASE_URL says
 DATABASES = {
-    "default": env.db_url_config(
+    "default": database(
         secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'sentrascan.sqlite3'}"
     )
 }
@@ -149,13 +159,13 @@ else:
     }
 
 # How long one query of the web server may take; workers and commands have no such end.
-STATEMENT_TIMEOUT_SECONDS = env.int("SENTRASCAN_STATEMENT_TIMEOUT_SECONDS", default=5)
+STATEMENT_TIMEOUT_SECONDS = number("SENTRASCAN_STATEMENT_TIMEOUT_SECONDS")
 
 # --- Static files
 STATIC_URL = "/static/"
-STATIC_ROOT = env.str("SENTRASCAN_STATIC_DIR", default=str(DATA_DIR / "static"))
+STATIC_ROOT = text("SENTRASCAN_STATIC_DIR") or str(DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
-HAS_COLLECTED_STATIC = env.bool("SENTRASCAN_COLLECTED_STATIC", default=False)
+HAS_COLLECTED_STATIC = switch("SENTRASCAN_COLLECTED_STATIC")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -206,38 +216,32 @@ SILENCED_SYSTEM_CHECKS = (
 )
 
 # --- Limits of what a client may ask
-MAX_UPLOAD_BYTES = env.int("SENTRASCAN_MAX_UPLOAD_BYTES", default=20 << 30)
-MIN_FREE_BYTES = env.int("SENTRASCAN_MIN_FREE_BYTES", default=1 << 30)
+MAX_UPLOAD_BYTES = number("SENTRASCAN_MAX_UPLOAD_BYTES")
+MIN_FREE_BYTES = number("SENTRASCAN_MIN_FREE_BYTES")
 MAX_DOCUMENT_BYTES = 32 << 20  # one MCP document, whole in memory while it is checked
 # A multipart body streams to disk through our own upload handler.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_DOCUMENT_BYTES
 DATA_UPLOAD_MAX_NUMBER_FILES = 10_000
 SCAN_ROOTS = [
-    Path(root).resolve()
-    for root in env.str("SENTRASCAN_SCAN_ROOTS", default="").split(":")
-    if root
+    Path(root).resolve() for root in text("SENTRASCAN_SCAN_ROOTS").split(":") if root
 ]
-HAS_REMOTE_TARGETS = env.bool("SENTRASCAN_REMOTE_TARGETS", default=True)
-MCP_INTROSPECTION = env.str("SENTRASCAN_MCP_INTROSPECTION", default="off")
-if MCP_INTROSPECTION not in {"off", "sandboxed"}:
-    raise ImproperlyConfigured("SENTRASCAN_MCP_INTROSPECTION must be off or sandboxed")
-MCP_INTROSPECTION_NETWORK = env.bool(
-    "SENTRASCAN_MCP_INTROSPECTION_NETWORK", default=False
-)
+HAS_REMOTE_TARGETS = switch("SENTRASCAN_REMOTE_TARGETS")
+MCP_INTROSPECTION = choice("SENTRASCAN_MCP_INTROSPECTION")
+MCP_INTROSPECTION_NETWORK = switch("SENTRASCAN_MCP_INTROSPECTION_NETWORK")
 
 # --- Remote targets: what may be contacted, and as whom
-ALLOWS_HTTP = env.bool("SENTRASCAN_ALLOW_HTTP", default=False)
+ALLOWS_HTTP = switch("SENTRASCAN_ALLOW_HTTP")
 try:
     EGRESS_ALLOWED = Allowed.of(
-        [entry for entry in env.list("SENTRASCAN_EGRESS_ALLOW", default=[]) if entry]
+        [entry for entry in words("SENTRASCAN_EGRESS_ALLOW") if entry]
     )
 except ValueError as error:
     raise ImproperlyConfigured(f"SENTRASCAN_EGRESS_ALLOW: {error}") from error
-EGRESS_CA_FILE = env.str("SENTRASCAN_EGRESS_CA_FILE", default="")
+EGRESS_CA_FILE = text("SENTRASCAN_EGRESS_CA_FILE")
 if EGRESS_CA_FILE and not Path(EGRESS_CA_FILE).is_file():
     raise ImproperlyConfigured("SENTRASCAN_EGRESS_CA_FILE names no file")
-S3_ENDPOINT = env.str("SENTRASCAN_S3_ENDPOINT", default="")
-S3_REGION = env.str("SENTRASCAN_S3_REGION", default="us-east-1")
+S3_ENDPOINT = text("SENTRASCAN_S3_ENDPOINT")
+S3_REGION = text("SENTRASCAN_S3_REGION")
 S3_ACCESS_KEY_ID = secret("SENTRASCAN_S3_ACCESS_KEY_ID")
 S3_SECRET_ACCESS_KEY = secret("SENTRASCAN_S3_SECRET_ACCESS_KEY")
 S3_SESSION_TOKEN = secret("SENTRASCAN_S3_SESSION_TOKEN")
@@ -245,7 +249,7 @@ if bool(S3_ACCESS_KEY_ID) != bool(S3_SECRET_ACCESS_KEY):
     raise ImproperlyConfigured(
         "SENTRASCAN_S3_ACCESS_KEY_ID and SENTRASCAN_S3_SECRET_ACCESS_KEY go together"
     )
-HF_ENDPOINT = env.str("SENTRASCAN_HF_ENDPOINT", default="https://huggingface.co")
+HF_ENDPOINT = text("SENTRASCAN_HF_ENDPOINT")
 HF_TOKEN = secret("SENTRASCAN_HF_TOKEN")
 for _endpoint in filter(None, (S3_ENDPOINT, HF_ENDPOINT)):
     try:
@@ -254,15 +258,13 @@ for _endpoint in filter(None, (S3_ENDPOINT, HF_ENDPOINT)):
         raise ImproperlyConfigured(f"{_endpoint}: {error}") from error
 
 # --- Running the tools
-SCAN_TIMEOUT_SECONDS = env.int("SENTRASCAN_SCAN_TIMEOUT_SECONDS", default=600)
-SANDBOX = env.str("SENTRASCAN_SANDBOX", default="required")
-if SANDBOX not in {"required", "best"}:
-    raise ImproperlyConfigured("SENTRASCAN_SANDBOX must be required or best")
-HAS_WARM_HOSTS = env.bool("SENTRASCAN_WARM_HOSTS", default=True)
+SCAN_TIMEOUT_SECONDS = number("SENTRASCAN_SCAN_TIMEOUT_SECONDS")
+SANDBOX = choice("SENTRASCAN_SANDBOX")
+HAS_WARM_HOSTS = switch("SENTRASCAN_WARM_HOSTS")
 
 # --- How long what is kept; None is for ever
 KEEP_SCANS = age("SENTRASCAN_KEEP_SCANS")
-KEEP_SCANS_PER_TARGET = env.int("SENTRASCAN_KEEP_SCANS_PER_TARGET", default=0)
+KEEP_SCANS_PER_TARGET = number("SENTRASCAN_KEEP_SCANS_PER_TARGET")
 if KEEP_SCANS_PER_TARGET < 0:
     raise ImproperlyConfigured("SENTRASCAN_KEEP_SCANS_PER_TARGET is less than 0")
 KEEP_UPLOADS = age("SENTRASCAN_KEEP_UPLOADS")
@@ -306,7 +308,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CONCURRENCY = env.int("SENTRASCAN_WORKER_CONCURRENCY", default=2)
+CELERY_WORKER_CONCURRENCY = number("SENTRASCAN_WORKER_CONCURRENCY")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 # A connection for each scan would be a tenth of a small one's time. See
@@ -336,7 +338,7 @@ CACHES = {
 }
 
 # --- REST API
-RATE_LIMIT = env.str("SENTRASCAN_RATE_LIMIT", default="600/min")
+RATE_LIMIT = text("SENTRASCAN_RATE_LIMIT")
 if not re.fullmatch(r"[1-9]\d*/(s|sec|min|m|hour|h|day|d)", RATE_LIMIT):
     raise ImproperlyConfigured("SENTRASCAN_RATE_LIMIT must be like 600/min")
 REST_FRAMEWORK = {
@@ -379,8 +381,8 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 # Threads of one web process; half of them may be held by clients that wait.
-WEB_THREADS = env.int("SENTRASCAN_WEB_THREADS", default=8)
-AUTH_FAILURES_PER_MINUTE = env.int("SENTRASCAN_AUTH_FAILURES_PER_MINUTE", default=20)
+WEB_THREADS = number("SENTRASCAN_WEB_THREADS")
+AUTH_FAILURES_PER_MINUTE = number("SENTRASCAN_AUTH_FAILURES_PER_MINUTE")
 
 # --- Logs: one JSON object a line
-LOGGING = logs.configuration(env.str("SENTRASCAN_LOG_LEVEL", default="INFO"))
+LOGGING = logs.configuration(choice("SENTRASCAN_LOG_LEVEL"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,15 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.project.running import ROOT, environment, sentrascan
-
-VARIABLE = re.compile(r"^#([A-Z][A-Z_]+)=(.*)$", re.MULTILINE)
-# Read elsewhere than in settings.py: by set-up, by `make run`, by a remote scan.
-READ_ELSEWHERE = {
-    "SENTRASCAN_WHEELS",
-    "SENTRASCAN_SAMPLES",
-    "SENTRASCAN_SERVER",
-    "SENTRASCAN_API_KEY",
-}
 
 
 @pytest.fixture
@@ -101,35 +91,3 @@ def test_modules_in_the_working_directory_are_not_imported(
     sentrascan("scan", ".", "--server", "http://127.0.0.1:9", env=env, cwd=folder)
     sentrascan("doctor", "--help", env=env, cwd=folder)
     assert not list(folder.glob("was-here-*"))
-
-
-def test_the_example_environment_names_what_the_settings_read() -> None:
-    source = (ROOT / "sentrascan_project" / "settings.py").read_text()
-    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
-    read |= set(re.findall(r'(?<!def )(?:secret|age)\("([A-Z_]+)"\)', source))
-    listed = dict(VARIABLE.findall((ROOT / ".env.example").read_text()))
-    assert set(listed) == read | READ_ELSEWHERE
-
-
-def test_the_example_environment_holds_the_defaults() -> None:
-    """The listed values change nothing: that is what a default is."""
-    listed = dict(VARIABLE.findall((ROOT / ".env.example").read_text()))
-    given = {name: value for name, value in listed.items() if value}
-    assert _settings(given) == _settings({})
-
-
-def _settings(more: dict[str, str]) -> str:
-    kept = {"PATH": os.environ["PATH"], "SENTRASCAN_SECRET": "x" * 50}
-    code = (
-        "from sentrascan_project import settings\n"
-        "print({n: repr(v) for n, v in vars(settings).items() if n.isupper()})"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**kept, **more},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return result.stdout
