@@ -39,6 +39,7 @@ BOUNDARY = "sentrascan-benchmark"
 SAMPLE_SECONDS = 0.1
 MB = 1e6
 ROLES = {
+    "--beside": "beside the worker",
     "gunicorn": "web",
     "modelaudit.__main__": "modelaudit",
     "file_rules": "sentrascan-files",

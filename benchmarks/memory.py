@@ -23,6 +23,7 @@ INSIDE = "scanners.warm_host:main"
 PARTS = {
     "gunicorn": "web",
     "--housekeeping": "timed tasks",
+    "--beside": "beside the worker",
     "manage.py": "worker",
     "sentrascan_project.local": "supervisor of all",
 }

@@ -30,6 +30,11 @@ def of_this_process() -> str:
     return _ruleset(True) if edition.is_loaded() else ""
 
 
+def loaded_code() -> str:
+    """Return which release and edition of our code this process has in memory."""
+    return f"{settings.VERSION}:{edition.LOADED}"
+
+
 def known_here() -> str:
     """Return the rules as this host knows them; "" where a tool is not installed."""
     return _ruleset(False)

@@ -1,4 +1,4 @@
-"""The warm hosts of this worker: where they are, and who keeps them."""
+"""The warm hosts of a worker: where they are, and who keeps them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from scans.sandboxing import chosen_rung
 def nearby() -> Path | None:
     """Return where the hosts of this process's worker are, None if it has none.
 
-    A pool's child uses those of the worker that forked it.
+    A pool's child, and the process beside the worker, use those of the worker, which is
+    their parent.
     """
     if not settings.HAS_WARM_HOSTS:
         return None
@@ -27,14 +28,14 @@ def nearby() -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def keeper() -> Hosts | None:
-    """Return hosts for this worker process, not yet started; None if switched off."""
+def keeper(worker: int) -> Hosts | None:
+    """Return hosts for a worker process, not yet started; None if switched off."""
     if not settings.HAS_WARM_HOSTS:
         return None
     _sweep()
     tool_of = partial(installed, directory=settings.SCANNERS_DIR)
     rung = chosen_rung().require()
-    return Hosts(_place(os.getpid()), list(SCANNERS.values()), tool_of, rung)
+    return Hosts(_place(worker), list(SCANNERS.values()), tool_of, rung)
 
 
 def _place(pid: int) -> Path:

@@ -1,8 +1,9 @@
 """The queue of the embedded default: one file a message, in one directory.
 
-kombu's filesystem transport, with two of its gaps closed: it lets a reader see a
-message that is still being written, which ends the worker, and it takes messages by way
-of the machine's common temporary directory.
+kombu's filesystem transport, with three of its gaps closed: it lets a reader see a
+message that is still being written, which ends the worker; it takes messages by way of
+the machine's common temporary directory; and it knows no event loop, for want of which
+Celery would watch its pool from threads and fork beside them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from kombu.asynchronous import Hub
 from kombu.transport import filesystem
 from kombu.utils.json import dumps, loads
 
 logger = logging.getLogger(__name__)
 
+LOOK_SECONDS = 1.0
 TABLE_TRIES = 50
 TABLE_PAUSE_SECONDS = 0.02
 
@@ -81,3 +86,14 @@ class Channel(filesystem.Channel):
 
 class Transport(filesystem.Transport):
     Channel = Channel
+    implements = filesystem.Transport.implements.extend(asynchronous=True)
+
+    def register_with_event_loop(self, connection: Any, loop: Hub) -> None:
+        pause = self.polling_interval or LOOK_SECONDS
+        loop.call_repeatedly(pause, partial(self._look, connection))
+
+    def _look(self, connection: Any) -> None:
+        """Deliver what lies there, as far as the readers take it."""
+        with suppress(TimeoutError):  # nothing more
+            while True:
+                self.drain_events(connection, timeout=0)

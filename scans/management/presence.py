@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from types import FrameType
 from typing import Any
 
-from celery.worker import state
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from scanners.contract import ScanStopped
 from scanners.hosts import Hosts
-from scans import reuse, rulesets
+from scans import reuse, rulesets, warmth
 from scans.detection import detect_all
-from scans.models import Worker
+from scans.models import Scan, Worker, worker_name
 from scans.sandboxing import chosen_rung
-from scans.tasks import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +32,43 @@ CALM_SECONDS = 20
 # host is tried again soon.
 AGAIN_SECONDS = 600
 DOUBT_SECONDS = 30
+LOOK_SECONDS = 0.2
+# Then whoever still waits for a database or a tool is ended by the kernel.
+PATIENCE_SECONDS = 10
+
+
+def keep_beside(worker: int, code: str) -> None:
+    """Tell of our parent, the worker, until it asks for the end or is gone."""
+    is_asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal is_asked
+        is_asked = True
+
+    signal.signal(signal.SIGTERM, ask)
+    if os.getppid() != worker:
+        return  # it has left already, and its row with it
+    presence = Presence(worker_name(worker), warmth.keeper(worker), code)
+    presence.start()
+    while not is_asked and os.getppid() == worker:
+        time.sleep(LOOK_SECONDS)
+    signal.alarm(PATIENCE_SECONDS)
+    presence.stop()
 
 
 class Presence:
-    """Threads of the worker's main process: they start once its pool has forked.
+    """The threads that tell of a worker, in the process beside it (`companion`).
 
-    With them come the warm hosts, if there are to be any.
+    With them come the warm hosts, if there are to be any. `code` is what the worker
+    has loaded (`rulesets.loaded_code`).
     """
 
-    def __init__(self, name: str, hosts: Hosts | None = None) -> None:
+    def __init__(self, name: str, hosts: Hosts | None = None, code: str = "") -> None:
         self.name = name
         self._hosts = hosts
+        # Started again after a release was put under a running worker, we have code
+        # that its scans do not rest on.
+        self._is_of_worker = not code or code == rulesets.loaded_code()
         self._is_over = threading.Event()
         self._writing = threading.Lock()
         self._scanners: dict[str, Any] = {}
@@ -50,19 +77,21 @@ class Presence:
             threading.Thread(target=self._detect, name="detection", daemon=True),
         ]
 
-    def start(self, **_: Any) -> None:
+    def start(self) -> None:
+        if not self._is_of_worker:
+            logger.error("The code under worker %s has changed: restart it", self.name)
         if self._hosts is not None:
             self._hosts.start()
         for thread in self._threads:
             thread.start()
 
-    def stop(self, **_: Any) -> None:
-        """Take the row away and give back what is at work: this one ends in peace."""
+    def stop(self) -> None:
+        """End the hosts and write no more. The row is the worker's to take away."""
         self._is_over.set()
         if self._hosts is not None:
             self._hosts.stop()
-        self._write_or_warn(lambda: Worker.objects.filter(pk=self.name).delete())
-        self._write_or_warn(lambda: give_back(self.name))
+        with self._writing:
+            pass  # whoever is writing has written
 
     def _beat(self) -> None:
         started_at = timezone.now()
@@ -79,18 +108,29 @@ class Presence:
                 "started_at": started_at,
                 "seen_at": timezone.now(),
                 "sandbox": chosen_rung().name,
-                "rules": rulesets.of_this_process(),
+                "rules": self._rules(),
                 "scanners": self._seen(),
             },
         )
+
+    def _rules(self) -> str:
+        return rulesets.of_this_process() if self._is_of_worker else ""
+
+    def _is_idle(self) -> bool:
+        try:
+            return not Scan.objects.at_work(self.name).exists()
+        except (DatabaseError, InterfaceError):
+            return False
+        finally:
+            connections.close_all()
 
     def _detect(self) -> None:
         # Scans that waited for this worker go first; a few seconds later all is calm.
         for second in range(CALM_SECONDS):
             if self._is_over.wait(1):
                 return
-            is_calm = second >= START_SECONDS and not state.active_requests
-            if is_calm and "starting" not in self._warmth().values():
+            is_warm = "starting" not in self._warmth().values()
+            if second >= START_SECONDS and is_warm and self._is_idle():
                 break
         while self._try_scanners():
             is_well = all(
@@ -145,5 +185,5 @@ class Presence:
         except (DatabaseError, InterfaceError) as error:
             logger.warning("Worker %s cannot write its row: %s", self.name, error)
         finally:
-            # No connection is open when the pool forks a new child.
+            # None is held for the seconds until the next.
             connections.close_all()

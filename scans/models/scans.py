@@ -70,6 +70,12 @@ class ScanQuerySet(models.QuerySet["Scan"]):
         """Queued scans whose bell was rung so long ago that it may be lost."""
         return self.filter(scan_status=ScanStatus.QUEUED, rung_at__lt=_in(-seconds))
 
+    def at_work(self, worker: str) -> Self:
+        """Scans that the processes of `worker` have claimed."""
+        return self.filter(
+            scan_status=ScanStatus.RUNNING, lease_owner__startswith=f"{worker}/"
+        )
+
     def judged(self) -> Self:
         return self.filter(scan_status__in=JUDGED)
 
@@ -153,9 +159,7 @@ class ScanQuerySet(models.QuerySet["Scan"]):
 
         A worker that was asked to leave is no sign of a scan that kills its workers.
         """
-        leases = self.filter(
-            scan_status=ScanStatus.RUNNING, lease_owner__startswith=f"{worker}/"
-        ).values_list("pk", "lease_owner", "attempt")
+        leases = self.at_work(worker).values_list("pk", "lease_owner", "attempt")
         return [
             lease.scan_id
             for lease in (Lease(*row) for row in leases)

@@ -18,6 +18,7 @@ from tests.servers import _as_user
 PROJECT = Path(__file__).resolve().parents[2]
 RESTART_SECONDS = 0.5
 HOST, SUPERVISOR = "scanners.warm_host:main", "supervisor"
+BESIDE = "--beside"
 
 
 @dataclass
@@ -92,14 +93,24 @@ class Crew:
         return [
             each.number
             for each in self._below("worker", "worker-2")
-            if "worker" in each.words and self._is_child(each)
+            if BESIDE not in each.words
+            and "worker" in each.words
+            and self._is_child(each)
         ]
 
-    def hosts(self) -> list[int]:
+    def companions(self) -> list[int]:
         return [
             each.number
             for each in self._below("worker", "worker-2")
-            if HOST in each.words and self._is_child(each)
+            if BESIDE in each.words and self._is_child(each)
+        ]
+
+    def hosts(self) -> list[int]:
+        above = self.companions()
+        return [
+            each.number
+            for each in self._below("worker", "worker-2")
+            if HOST in each.words and _parent(each.number) in above
         ]
 
     def supervisors(self) -> list[int]:

@@ -72,6 +72,7 @@ FAULTS: dict[str, Fault] = {
     "kill web process": _kill_one(Crew.web_children),
     "kill worker": _kill_member("worker", "worker-2"),
     "kill pool process": _kill_one(Crew.pool_children),
+    "kill process beside worker": _kill_one(Crew.companions),
     "kill warm host": _kill_one(Crew.hosts),
     "kill tool": _kill_one(Crew.tools),
     "kill supervisor of tool": _kill_one(Crew.supervisors),

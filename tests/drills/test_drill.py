@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,34 @@ from tests.drills import tally
 from tests.drills.client import Client
 from tests.scans.api_samples import make_run, make_scan
 
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240
+
+
+# --- the drill
+
+
+@pytest.mark.slow
+def test_no_scan_of_a_short_drill_is_lost_or_judged_twice() -> None:
+    """`make test-chaos` does the same for 200 scans; each fault once at most here."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.drills", "--json", "--seed", "30"),
+            *("--scans", "30", "--pause", "1.3", "--every", "2.5"),
+        ],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.stdout, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, told
+    assert told["accepted"] == 30
+    assert sum(told["injected"].values()) >= 8, told["injected"]
+    assert sum(told["verdicts"].values()) >= 30
 
 
 # --- the tally itself

@@ -1,4 +1,4 @@
-"""A worker's row, written by threads of its main process."""
+"""A worker's row, written by threads of the process beside it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def test_a_scanner_that_did_not_detect_is_tried_again(monkeypatch, settings, tmp
         worker.stop()
         for thread in worker._threads:
             thread.join(60)
+    # The worker takes the row away next, and nobody writes it again.
+    Worker.objects.all().delete()
+    worker._upsert(timezone.now())
     assert not Worker.objects.exists()
 
 
@@ -75,4 +78,14 @@ def test_what_it_said_between_broken_and_well_again_goes_too(monkeypatch):
 def test_a_worker_says_by_which_rules_it_scans():
     worker = presence.Presence("host:1")
     worker._upsert(timezone.now())
+    assert Worker.objects.get().rules == rulesets.known_here()
+
+
+def test_a_release_put_under_a_worker_is_not_what_it_scans_by():
+    """Its companion, started again, has the new code; its pool has the old."""
+    worker = presence.Presence("host:1", code="0.0.9:" + "ab" * 32)
+    worker._upsert(timezone.now())
+    assert Worker.objects.get().rules == ""
+    same = presence.Presence("host:1", code=rulesets.loaded_code())
+    same._upsert(timezone.now())
     assert Worker.objects.get().rules == rulesets.known_here()

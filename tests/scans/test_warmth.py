@@ -53,7 +53,7 @@ def test_without_hosts_a_scan_runs_all_the_same(settings, kept: Hosts) -> None:
     scan = run_now(queued_scan({"m": b"w"}))
     assert scan.runs.get().status == "completed"
     assert not scan.findings.exists()
-    assert warmth.keeper() is None
+    assert warmth.keeper(os.getpid()) is None
 
 
 def test_what_a_killed_worker_left_is_swept(settings, tmp_path: Path) -> None:
@@ -61,6 +61,6 @@ def test_what_a_killed_worker_left_is_swept(settings, tmp_path: Path) -> None:
     dead, alive = (tmp_path / worker_name(pid) for pid in (4_194_305, os.getpid()))
     dead.mkdir()
     alive.mkdir()
-    assert warmth.keeper() is not None
+    assert warmth.keeper(os.getpid()) is not None
     assert alive.exists()
     assert not dead.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
@@ -17,10 +18,9 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
 from apikeys.management.command import SentraCommand
-from scans import warmth
+from scans.management.companion import Companion
 from scans.management.departure import Departure
-from scans.management.presence import Presence
-from scans.models import worker_name
+from scans.management.presence import keep_beside
 from scans.sandboxing import chosen_rung
 from scans.tasks import QUEUES
 
@@ -39,12 +39,17 @@ class Command(SentraCommand):
             action="store_true",
             help="send and run the timed tasks (reaper, retention) instead; one a site",
         )
+        # What a worker starts beside itself; nobody types it.
+        parser.add_argument("--beside", type=int, help=argparse.SUPPRESS)
+        parser.add_argument("--code", default="", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         logging.captureWarnings(True)
         # What the pool's children inherit must not be an open connection.
         connections.close_all()
-        if options["housekeeping"]:
+        if options["beside"]:
+            keep_beside(options["beside"], options["code"])
+        elif options["housekeeping"]:
             keep_house()
         else:
             run_scans()
@@ -58,10 +63,10 @@ def run_scans() -> None:
             f"Landlock (best here: {rung.name}), and SENTRASCAN_SANDBOX=required asks "
             "for it. SENTRASCAN_SANDBOX=best accepts resource limits alone."
         )
-    presence = Presence(worker_name(os.getpid()), warmth.keeper())
-    worker_ready.connect(presence.start, weak=False)
-    worker_shutting_down.connect(Departure(presence.stop).begin, weak=False)
-    worker_shutdown.connect(presence.stop, weak=False)
+    companion = Companion()
+    worker_ready.connect(companion.begin, weak=False)
+    worker_shutting_down.connect(Departure(companion.leave).begin, weak=False)
+    worker_shutdown.connect(companion.leave, weak=False)
     concurrency = str(settings.CELERY_WORKER_CONCURRENCY)
     start_worker("scans@%h", "-Q", QUEUES, "-P", "prefork", "-c", concurrency)
 
