@@ -185,8 +185,10 @@ class Gateway:
             url = read_url(text, self._rules, longest=8000)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _Refused("this is no request") from error
-        if method not in METHODS or not is_plain or url.origin != self._url.origin:
+        if method not in METHODS or url.origin != self._url.origin:
             raise _Refused("only the server itself is asked")
+        if not is_plain:  # the client sends back what the server gave it
+            raise _Refused("it gave a session a name that cannot be sent")
         return url, Question(
             method=method,
             headers=headers,

@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl
+from urllib.parse import unquote, unquote_plus
 
 from scanners import mcp_answers, observations, runner
 from scanners.contract import ScannerError, Target
@@ -94,10 +94,17 @@ def _answer(server: Server, rules: Rules, sandbox: Sandbox, seconds: float) -> A
     except ValueError as error:
         gap = f"it gave no readable answer: {error}"
         return Answer(gap=gap, is_known=True, transport="http")
-    if gateway.excess and not answer.gap:
-        answer.gap = f"it took more {gateway.excess} than a server may"
-        answer.observed.append(observations.of_excess(path, gateway.excess))
+    if gateway.excess:
+        # the client may only have seen that it was not served any more
+        _note_excess(answer, path, gateway.excess)
     return answer
+
+
+def _note_excess(answer: Answer, path: str, what: str) -> None:
+    if any(seen.code == observations.FLOOD for seen in answer.observed):
+        return
+    answer.gap = f"it took more {what} than a server may"
+    answer.observed.append(observations.of_excess(path, what))
 
 
 def _said(
@@ -135,9 +142,12 @@ def _hidden(server: Server) -> Iterator[tuple[str, str]]:
             if len(part) >= MIN_SECRET:
                 yield part, name
     query = server.url.target.partition("?")[2]
-    for name, value in parse_qsl(query):
-        if len(value) >= MIN_SECRET:
-            yield value, f"{name} in its address"
+    for pair in query.split("&"):
+        name, _, raw = pair.partition("=")
+        # a server may repeat it as it was sent, or as it was meant
+        for value in {raw, unquote(raw), unquote_plus(raw)}:
+            if len(value) >= MIN_SECRET:
+                yield value, f"{unquote(name)} in its address"
 
 
 def _parts(value: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from scanners import documents, observations, strict_json
 from scanners.contract import Observed, Skipped, Target
 from scanners.redaction import in_base64, mask, secrets_of
 
+MAX_NAME = 64  # what is longer says more than how a server is called
 EMPTY = "it lists nothing, which nobody can examine"
 
 
@@ -74,8 +75,7 @@ def read(
 def _read(answer: Answer, path: str, said: Mapping[str, Any]) -> None:
     """Take the lists over; raise `DocumentError` for what no list may hold."""
     turns = [documents.read_document(turn) for turn in said["lists"][:2]]
-    instructions = said.get("instructions")
-    if isinstance(instructions, str):
+    if instructions := "\n\n".join(_prose(said)):
         documents.read_document({"instructions": instructions})
         answer.instructions = instructions
     for kind in documents.LISTS:
@@ -93,6 +93,22 @@ def _lacking(entries: list[Any], others: list[Any]) -> list[Any]:
     """Return those of `entries` that are not among `others`."""
     known = {json.dumps(each, sort_keys=True) for each in others}
     return [each for each in entries if json.dumps(each, sort_keys=True) not in known]
+
+
+def _prose(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the server says for a model or its user to read, outside of lists."""
+    about = said.get("about")
+    own = about if isinstance(about, Mapping) else {}
+    name = own.get("name")
+    is_text = isinstance(name, str) and len(name) > MAX_NAME
+    for text in (
+        said.get("instructions"),
+        name if is_text else None,
+        own.get("title"),
+        own.get("description"),
+    ):
+        if isinstance(text, str) and text:
+            yield text
 
 
 def _texts(said: Mapping[str, Any]) -> list[Any]:
@@ -117,6 +133,8 @@ def without(value: Any, hidden: Mapping[str, str]) -> tuple[Any, list[str]]:
             return pattern.sub(named, node)
         if isinstance(node, dict):
             return {walk(key): walk(child) for key, child in node.items()}
+        if isinstance(node, int) and str(node) in forms:  # a PIN needs no quotes
+            return pattern.sub(named, str(node))
         return [walk(child) for child in node] if isinstance(node, list) else node
 
     return walk(value), sorted(found)

@@ -16,7 +16,10 @@ from mcp import ClientSession, McpError, types
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
+from scanners import strict_json
+
 MAX_PAGES = 100
+MAX_CURSOR = 16 << 10  # characters; it is sent back for the next page
 MAX_ASKED = 20
 REQUEST_TIMEOUT = 408  # what the library raises by itself
 CONNECTION_CLOSED = types.CONNECTION_CLOSED
@@ -50,8 +53,8 @@ class Seen:
     def take_line(self, line: bytes) -> SessionMessage | None:
         """Return the message of a line, None if it is none."""
         try:
+            raw = strict_json.parse(line)
             message = types.JSONRPCMessage.model_validate_json(line)
-            raw = json.loads(line)
         except (ValueError, RecursionError):
             self.note(line.decode(errors="replace"))
             return None
@@ -178,4 +181,7 @@ async def _pages(
         cursor = page.get("nextCursor")
         if cursor is None:
             return
+        if len(cursor) > MAX_CURSOR:
+            detail = f"a cursor of its list of {key} has {len(cursor)} characters"
+            raise Fault("flood", detail)
     raise Fault("flood", f"its list of {key} has more than {MAX_PAGES} pages")

@@ -28,10 +28,12 @@ from typing import Any, NoReturn
 
 import anyio
 import httpx
+from mcp import types
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamablehttp_client
 from mcp.shared.message import SessionMessage
 
+from scanners import strict_json
 from scanners.mcp_session import Fault, Seen, converse
 
 FRAME = struct.Struct("!cI")  # that of `gateway.py`
@@ -44,6 +46,7 @@ def main() -> NoReturn:
     """Ask the server that the command line's file names, and end."""
     answer = os.dup(1)
     logging.disable(logging.CRITICAL)
+    _refuse_two_meanings()
     request = json.loads(Path(sys.argv[1]).read_bytes())
     seen = Seen()
     with socket.socket(fileno=int(sys.argv[2])) as channel:
@@ -51,6 +54,21 @@ def main() -> NoReturn:
     with os.fdopen(answer, "wb") as stream:
         stream.write(seen.answer(transport=transport))
     os._exit(0)  # whatever else is left of the conversation
+
+
+def _refuse_two_meanings() -> None:
+    """Have the library read only what every reader of JSON reads alike.
+
+    With a key that stands twice a server could show us one text and a client that
+    takes the other of the two another one. The library has no setting for it.
+    """
+    read = types.JSONRPCMessage.model_validate_json
+
+    def read_strictly(text: str | bytes, **options: Any) -> types.JSONRPCMessage:
+        strict_json.parse(text.encode() if isinstance(text, str) else text)
+        return read(text, **options)
+
+    types.JSONRPCMessage.model_validate_json = read_strictly
 
 
 async def _within(request: dict[str, Any], seen: Seen, channel: socket.socket) -> str:
@@ -65,10 +83,17 @@ async def _within(request: dict[str, Any], seen: Seen, channel: socket.socket) -
             if seen.hello:
                 transport = "sse"
             else:
-                seen.fault = first
+                seen.fault = _of_both(first, seen.fault)
     if scope.cancelled_caught:
         seen.fault = Fault("timeout", "it took too long")
     return transport
+
+
+def _of_both(http: Fault | None, sse: Fault | None) -> Fault | None:
+    """Return the first fault, and the second where that is more than a refusal."""
+    if http is None or sse is None or sse.kind == "status":
+        return http
+    return Fault(http.kind, f"{http}, and over SSE {sse}")
 
 
 def _leads_to_sse(web: Web, seen: Seen) -> bool:

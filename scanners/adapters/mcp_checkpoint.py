@@ -66,9 +66,9 @@ CONFIG_TEXT = (
 )
 
 
-STARTED = (
-    "Servers were started in the sandbox by SentraScan; mcp-checkpoint saw the lists "
-    "they gave."
+ASKED = (
+    "Servers were asked for their lists by SentraScan; mcp-checkpoint saw what they "
+    "gave."
 )
 
 
@@ -353,7 +353,7 @@ def _notes(document: Mapping[str, Any], groups: list[list[Item]]) -> tuple[str, 
     if len(groups) > 1:
         notes.append(GROUPED)
     if located_servers(document):
-        notes.append(STARTED if document.get("origins") else CONFIG_TEXT)
+        notes.append(ASKED if document.get("origins") else CONFIG_TEXT)
     return tuple(notes)
 
 

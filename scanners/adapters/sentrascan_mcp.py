@@ -35,10 +35,10 @@ PIECES = ("config", "tools", "prompts", "resources", "instructions")
 # The first token of a pointer into the document, and the elements below it.
 LISTS = ("tools", "prompts", "resources")
 INDEX = re.compile(r"/\d+(?=/|\Z)")
-STARTED = (
-    "Servers were started in the sandbox and asked for their lists; no tool was called "
-    "and their files were not examined. Attempts that the sandbox refuses, at the "
-    "network or at other files, leave no trace."
+ASKED = (
+    "Servers were asked for their lists; no tool was called and their files were not "
+    "examined. What a server that we start tries and the sandbox refuses, at the "
+    "network or at other files, leaves no trace."
 )
 
 
@@ -71,7 +71,7 @@ class SentrascanMcp(Scanner):
         findings = [_secret(each, pointers, paths) for each in report["secrets"]]
         findings += [_match(each, pointers, paths) for each in report["matches"]]
         findings += map(_observed, target.observed)
-        notes = (STARTED,) if document.get("origins") else ()
+        notes = (ASKED,) if document.get("origins") else ()
         # Every text of the document is examined, whatever it belongs to.
         scanned = frozenset(element.path for element in target.elements)
         return Report(tuple(findings), Coverage(scanned=scanned, notes=notes))

@@ -155,6 +155,13 @@ def test_a_server_that_never_answers_is_ended_in_time(
     assert observations.SILENCE in codes(target)
 
 
+def test_an_answer_that_readers_read_in_two_ways_is_none(lab: Lab) -> None:
+    target = lab.ask(mcp_servers.KEY_TWICE, rung=strongest(), seconds=8)
+    assert gap(target)
+    assert observations.NOISE in codes(target)
+    assert "weather" not in lists(target)
+
+
 def test_a_server_has_some_seconds_for_each_answer(lab: Lab) -> None:
     target = lab.ask(mcp_servers.SILENT, rung=strongest())
     assert "it did not answer" in gap(target)
