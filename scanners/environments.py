@@ -175,7 +175,15 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
 def sweep(directory: Path) -> None:
     """Remove what killed builds of `directory` left beside it; call it locked."""
     for left in directory.parent.glob(f".{directory.name}.partial-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
+
+
+def _remove(directory: Path) -> None:
+    """Remove an environment; of a link the link alone, which rmtree refuses to do."""
+    if directory.is_symlink():
+        directory.unlink()
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def build(
@@ -206,7 +214,7 @@ def build(
         if directory.exists() or directory.is_symlink():
             directory.rename(old)
         draft.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     except OSError as error:
         raise SetupError(advice(str(error), recipe.name)) from error
     finally:

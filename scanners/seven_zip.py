@@ -12,6 +12,7 @@ Source: 7zFormat.txt of the LZMA SDK.
 from __future__ import annotations
 
 import io
+import re
 import stat
 import sys
 import tarfile
@@ -39,6 +40,7 @@ from scanners.archives import (
 
 SIGNATURE_HEADER = 32  # bytes
 TAR_BLOCK = 512
+ANTI = 0x10  # kAnti: a file that an update removes; py7zr does not know it
 # What a reader may trip over in a broken archive, apart from py7zr's own errors.
 BROKEN = (
     *(ArchiveError, LZMAError, zlib.error, EOFError, OSError, ValueError),
@@ -59,11 +61,22 @@ def main() -> int:
     except MemoryError:
         reason = "unpacking it takes more memory than it may"
     except BROKEN as error:
-        reason = f"it cannot be read ({plain(error)})"
+        reason = f"it cannot be read ({_said_by(error)})"
     else:
         return 0
     sys.stderr.write(reason)
     return REFUSED_EXIT
+
+
+def _said_by(error: Exception) -> str:
+    """Return what the reader says; of a property that it does not know, in words."""
+    unknown = re.fullmatch(r"invalid type b'\\x([0-9a-f]{2})'", str(error))
+    if unknown is None:
+        return plain(error)
+    number = int(unknown[1], 16)
+    if number == ANTI:
+        return "it holds anti-items, which delete files where it is unpacked"
+    return f"its header holds a property of an unknown kind, {number:#04x}"
 
 
 def convert(source: BinaryIO, tar: BinaryIO, limits: Limits) -> None:

@@ -57,9 +57,9 @@ def with_header(
     return raw[:8] + crc + start + streams + header
 
 
-def with_anti_item(raw: bytes) -> bytes:
+def with_anti_item(raw: bytes, kind: bytes = b"\x10") -> bytes:
     """Say that the one (empty) file is to be deleted when this is unpacked."""
-    anti = b"\x0f\x01\x80" + b"\x10\x01\x80"  # kEmptyFile, kAnti: of the first
+    anti = b"\x0f\x01\x80" + kind + b"\x01\x80"  # kEmptyFile, kAnti: of the first
 
     def add(header: bytes) -> bytes:
         return header[:-2] + anti + header[-2:]  # before kEnd of files and of all

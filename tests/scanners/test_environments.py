@@ -118,6 +118,19 @@ def test_a_changed_lock_is_noticed_and_replaces_what_is_there(tmp_path: Path):
     ]
 
 
+def test_a_link_is_replaced_and_what_it_leads_to_is_not_touched(prepared, tmp_path):
+    place = tmp_path / "envs"
+    place.mkdir()
+    old, gone = place / "toolbox", place / ".toolbox.partial-old-7"
+    for link in (old, gone):
+        link.symlink_to(prepared[0])
+    make(old, prepared[1])
+    assert [path.name for path in place.iterdir()] == ["toolbox"]
+    assert not old.is_symlink()
+    assert said(old) == "toolbox 1.0\n"
+    assert flaw(*prepared) == ""
+
+
 def test_a_moved_environment_is_noticed(prepared, tmp_path: Path):
     home, recipe = prepared
     shutil.copytree(home, tmp_path / "elsewhere", symlinks=True)

@@ -188,7 +188,14 @@ UNSAFE = [
     (beside("a/b"), "two members are called 'a/b'"),
     (seven_zip(ONE, password="secret"), "it is encrypted"),
     (seven_zip(ONE, password="secret", header_encryption=True), "it is encrypted"),
-    (with_anti_item(seven_zip({"a": b""}, is_header_packed=False)), "b'\\x10'"),
+    (
+        with_anti_item(seven_zip({"a": b""}, is_header_packed=False)),
+        "cannot be read (it holds anti-items, which delete files",
+    ),
+    (
+        with_anti_item(seven_zip({"a": b""}, is_header_packed=False), kind=b"\x1f"),
+        "cannot be read (its header holds a property of an unknown kind, 0x1f)",
+    ),
     (seven_zip(ONE) + b"payload", "behind its end"),
     (gapped(seven_zip(ONE)), "before its end"),
     (gapped(PLAIN), "before its end"),

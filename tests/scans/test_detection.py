@@ -1,0 +1,48 @@
+"""Detections: a scanner finds what was planted, and scans go first meanwhile."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scans.detection import NICENESS, detect_all
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.usefixtures("tools")
+def test_detections_run_behind_scans(settings: Any, tmp_path: Path) -> None:
+    settings.HAS_WARM_HOSTS = False
+    settings.RUN_DIR = tmp_path / "runs"
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    found: list[Any] = []
+    seen: set[int] = set()
+    trying = threading.Thread(target=lambda: found.extend(detect_all()))
+    trying.start()
+    while trying.is_alive():
+        for process in _descendants(os.getpid()):
+            with suppress(ProcessLookupError):
+                seen.add(os.getpriority(os.PRIO_PROCESS, process))
+        trying.join(0.1)
+    assert [one.reason for one in found if not one.is_available] == []
+    assert seen
+    # whatever else this test process has started before has our own priority
+    assert seen <= {ours, ours + NICENESS}
+    assert ours + NICENESS in seen
+    assert os.getpriority(os.PRIO_PROCESS, threading.main_thread().native_id or 0) == (
+        ours
+    )
+
+
+def _descendants(process: int) -> Iterator[int]:
+    with suppress(OSError):
+        for children in Path(f"/proc/{process}/task").glob("*/children"):
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from _descendants(child)
