@@ -33,8 +33,12 @@ class Place:
 PLACES = (
     Place("scans", "Scans", "scan"),
     Place("waivers", "Waivers", "waiver", pages=("waiver-new", "waive")),
+    Place(
+        "policies", "Policies", "policy", pages=("policy", "policy-edit", "policy-new")
+    ),
     Place("keys", "API keys", "key", Role.ADMIN, ("key-new", "key-rotate")),
     Place("audit", "Audit log", "trail", Role.ADMIN),
+    Place("health", "Health", "health"),
 )
 
 

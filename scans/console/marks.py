@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scans.console.tags import ago, as_json, icon, visible
+from scans.console.tags import ago, as_json, icon, verdict, visible
 
 register = template.Library()
 
@@ -25,6 +25,7 @@ STATES = {
     "stale": ("inconclusive", "warning"),
     "waived": ("waived", "waiver"),
     "resolved": ("pass", "pass"),
+    "untried": ("inconclusive", "inconclusive"),
     "missing": ("fail", "fail"),
     "broken": ("fail", "fail"),
 }
@@ -43,6 +44,12 @@ def state(name: str) -> SafeString:
     return format_html(
         '<span class="verdict verdict-{}">{}{}</span>', colour, icon(shape), name
     )
+
+
+@register.simple_tag
+def verdict_of(name: str) -> SafeString:
+    """Draw a verdict that stands alone, without its scan."""
+    return verdict({"verdict": name, "scan_status": ""})
 
 
 @register.filter

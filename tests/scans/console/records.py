@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from apikeys import keyring
 from apikeys.audit import COMMAND_LINE
-from scans import waiving
-from scans.models import Waiver
+from scans import policies, waiving
+from scans.models import Waiver, Worker
 
 
 def print_of(number: int) -> str:
@@ -35,3 +35,5 @@ def decide(number: int) -> None:
     """One more row on each page of this room."""
     keyring.create(name=f"key{number}", role="scanner", actor=COMMAND_LINE)
     make_waiver(number)
+    policies.revise("default", {"only_new": bool(number % 2)}, actor=COMMAND_LINE)
+    Worker.objects.create(name=f"host:{number}")
