@@ -7,6 +7,7 @@ its own with every sign of life, so that a verdict by other rules is known for o
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -52,18 +53,25 @@ def _ruleset(may_lack: bool) -> str:
 
 def _stamps(names: tuple[str, ...], directory: Path) -> tuple[Stamp, ...]:
     """Return what changes whenever one of the files that `installed` reads does."""
-    root, locks = str(directory), str(environments.LOCKS)
     found: list[Stamp] = []
-    for name in names:
-        for path in (f"{root}/{name}/{environments.MARKER}", f"{locks}/{name}.txt"):
-            try:
-                facts = Path(path).stat()
-            except OSError:
-                found.append(None)
-            else:
-                times = (facts.st_mtime_ns, facts.st_ctime_ns)
-                found.append((*times, facts.st_size, facts.st_ino))
+    for path in _paths(names, directory):
+        try:
+            facts = os.stat(path)  # noqa: PTH116 - in each verdict; a Path takes thrice
+        except OSError:
+            found.append(None)
+        else:
+            times = (facts.st_mtime_ns, facts.st_ctime_ns)
+            found.append((*times, facts.st_size, facts.st_ino))
     return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _paths(names: tuple[str, ...], directory: Path) -> tuple[str, ...]:
+    places = [
+        (directory / name / environments.MARKER, environments.LOCKS / f"{name}.txt")
+        for name in names
+    ]
+    return tuple(str(path) for pair in places for path in pair)
 
 
 @lru_cache(maxsize=4)

@@ -174,7 +174,8 @@ class KeysetPagination(BasePagination):
             rows = rows.order_by(*order.reversed()) if is_back else rows
         rows = rows[offset : offset + limit + 1]
         if getattr(view, "is_lasting", False):
-            page = remembered.rows(request.get_full_path(), rows)
+            as_written = getattr(view, "as_written", ())
+            page = remembered.rows(request.get_full_path(), rows, as_written)
         else:
             page = list(rows)
         has_more = len(page) > limit

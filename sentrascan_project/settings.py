@@ -144,17 +144,14 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    # Prepared statements pay on the list queries; a connection per request does not.
-    # Each is planned for its values: a plan for any status walks all rows for a rare.
-    _options = _database.get("OPTIONS", {})
-    _plans = f"{_options.get('options', '')} -c plan_cache_mode=force_custom_plan"
+    # A connection for each request does not pay.
     _database["CONN_MAX_AGE"] = 600
     _database["CONN_HEALTH_CHECKS"] = True
     _database["OPTIONS"] = {
-        **_options,
-        "options": _plans.strip(),
+        **_database.get("OPTIONS", {}),
         "server_side_binding": True,
-        "prepare_threshold": 5,
+        # Only what asks for it: see apikeys.prepared.
+        "prepare_threshold": None,
         "connect_timeout": 5,
     }
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apikeys import keys
 from apikeys.choices import KeyState, Role
+from apikeys.prepared import preparing
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 _UUID = r"\A[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z"
@@ -169,7 +170,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def _with_public_id(self, public_id: str) -> ApiKey | None:
         connection = connections[self.db]
-        with connection.cursor() as cursor:
+        with connection.cursor() as cursor, preparing(connection):
             cursor.execute(_BY_PUBLIC_ID, [public_id])
             row = cursor.fetchone()
         if row is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
@@ -95,10 +96,62 @@ def test_what_a_scan_list_asks_looks_at_no_clock() -> None:
     assert ScanQuery.is_lasting
 
 
-def test_each_query_is_planned_for_its_values() -> None:
+def named_statements() -> list[tuple[str, int, int]]:
+    """Return what this connection has prepared: text, generic and custom plans."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements"
+        )
+        found: list[tuple[str, int, int]] = cursor.fetchall()
+        return found
+
+
+def test_a_query_of_a_list_is_planned_for_its_values() -> None:
     """One plan for any status walked a million completed scans for a failed one."""
     if connection.vendor != "postgresql":
         pytest.skip("SQLite plans once, without looking at values")
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW plan_cache_mode")
-        assert cursor.fetchone() == ("force_custom_plan",)
+    make_scan(target="planned")
+    kept = Remembered()
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    for _ in range(12):
+        list(scans_of("planned", since))
+        kept.rows("planned", scans_of("planned", since))
+    ours = [each for each in named_statements() if "planned" in each[0]]
+    assert [plans for _, *plans in ours] == [[12 - 5, 0]]
+    assert not [text for text, *_ in named_statements() if "$1" in text]
+
+
+def test_a_verdict_is_planned_once() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite prepares nothing")
+    prepared = Prepared(scans_of)
+    for number in range(25):
+        prepared.rows(target=f"t{number}", since=timezone.now())
+    [(_, generic, custom)] = [
+        each for each in named_statements() if "scan_details" in each[0]
+    ]
+    assert (generic, custom) == (15, 5)
+
+
+@pytest.mark.parametrize("text", HARD_TEXTS)
+def test_values_are_written_into_the_sql_of_a_list(text: str) -> None:
+    scan = make_scan(target=text)
+    make_scan(target="other")
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    for _ in range(7):
+        [row] = Remembered().rows("any", scans_of(text, since))
+        assert row["scan_id"] == scan.pk
+
+
+def test_what_nobody_looks_into_comes_as_it_is_stored() -> None:
+    scan = make_scan(target="a", labels={"é": "\u202e%s"})
+    [row] = Remembered().rows(
+        "any",
+        scans_of("a", datetime(2026, 1, 1, tzinfo=UTC)),
+        as_written=("detail__labels", "detail__reasons"),
+    )
+    assert orjson.loads(orjson.dumps(row["detail__labels"])) == {"é": "\u202e%s"}
+    assert orjson.loads(orjson.dumps(row["detail__reasons"])) == []
+    is_text = isinstance(row["detail__labels"], orjson.Fragment)
+    assert is_text == (connection.vendor == "postgresql")
+    assert row["scan_id"] == scan.pk

@@ -39,6 +39,8 @@ class ScanListView(IdempotentPostMixin, ListDoor):
     query = ScanQuery
     parser_classes = [*ListDoor.parser_classes, UploadParser]
     serializer_class = ScanSerializer
+    # Nobody looks into them: to read and write a hundred would be a sixth of a page.
+    as_written = ("detail__labels", "detail__reasons")
 
     @extend_schema(
         operation_id="list_scans",
