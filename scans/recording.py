@@ -11,7 +11,16 @@ from django.db import transaction
 
 from scanners.contract import ReportedFinding, Severity, Target
 from scanners.redaction import mask, redact, secrets_of
-from scans import comparing, coverage, measures, reports, sealing, snapshots
+from scans import (
+    comparing,
+    coverage,
+    histories,
+    measures,
+    recurrence,
+    reports,
+    sealing,
+    snapshots,
+)
 from scans.choices import RunStatus, ScanStatus, Verdict
 from scans.comparing import Approved
 from scans.coverage import Outcome
@@ -31,6 +40,7 @@ from scans.models import (
     ScanWaiver,
     StoredResult,
 )
+from scans.recurrence import Look
 from scans.sealing import Purpose
 from scans.snapshots import Seal, Snapshot
 from scans.storable import json_value, text
@@ -77,7 +87,7 @@ def record(
     seen = _seen(target, outcomes, secrets, known)
     facts = _facts(scan, target, outcomes, known, seen)
     judgement = judge(scan, facts)
-    kept = facts.findings[:MAX_FINDINGS]
+    where, kept = _where(target, outcomes, facts, seen), facts.findings[:MAX_FINDINGS]
     runs = _run_rows(scan, target, outcomes)
     results = _result_rows(said, runs)
     columns = {
@@ -85,22 +95,22 @@ def record(
         "digest": target.digest,
         "baseline": known.baseline,
         "rules": rules,
-        "is_of_bytes": all(o.status != RunStatus.SKIPPED for o in outcomes),
-        **_counts(kept),
+        **_counts(kept, outcomes),
     }
     with transaction.atomic():
         if not Scan.objects.finish(lease, ScanStatus.COMPLETED, **columns):
             logger.info("Scan %s was ended meanwhile; results are dropped", scan.pk)
             return
-        ScanDetail.objects.filter(pk=scan.pk).update(**judgement.detail(facts))
         _write_runs(scan, runs, results)
         Finding.objects.insert_many(kept)
         ScanWaiver.objects.bulk_create(judgement.rows(scan, kept))
         _write_snapshot(scan, known, seen)
+        # The target's row is held from here to the end: what is long comes before it.
+        moved = histories.remember(scan, kept, where)
+        detail = judgement.detail(facts) | asdict(moved)
+        ScanDetail.objects.filter(pk=scan.pk).update(**detail)
         _count(scan, judgement.decision.verdict, kept, runs)
-    logger.info(
-        "Scan %s of %s: %s", scan.pk, scan.scan_type, judgement.decision.verdict
-    )
+    logger.info("Scan %s of %s: %s", scan.pk, scan.scan_type, columns["verdict"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,19 @@ def snapshot_of(
         return snapshots.of_document(target, secrets, seal)
     said = {each.scanner: each.report for each in outcomes if each.report}
     return snapshots.of_model(target, said)
+
+
+def _where(
+    target: Target, outcomes: Sequence[Outcome], facts: Facts, seen: Seen
+) -> Look:
+    """Return where this scan looked: only there is a finding resolved."""
+    if len(facts.findings) > MAX_FINDINGS:
+        return Look()  # whatever is missing may be among those that were not kept
+    # Drift is told whole, or with a word on what could not be compared. Without a
+    # baseline there is nothing to drift from.
+    is_whole = seen.drift is None or not seen.drift.not_compared
+    certain = {comparing.SCANNER} if is_whole else set()
+    return recurrence.look(target, outcomes, certain)
 
 
 def _write_snapshot(scan: Scan, known: Known, seen: Seen) -> None:
@@ -203,8 +226,11 @@ def known_before(scan: Scan) -> Known:
         return Known(baseline, frozenset(baseline.snapshot.get("fingerprints", ())))
     previous = (
         Scan.objects.judged()
-        .filter(target_record=scan.target_record_id, scan_status=ScanStatus.COMPLETED)
-        .exclude(pk=scan.pk)
+        .filter(
+            target_record=scan.target_record_id,
+            scan_status=ScanStatus.COMPLETED,
+            created_at__lt=scan.created_at,
+        )
         .order_by("-created_at")
         .values_list("pk")[:1]
     )
@@ -307,9 +333,10 @@ def _result_rows(
     return rows
 
 
-def _counts(findings: Sequence[Finding]) -> dict[str, int]:
+def _counts(findings: Sequence[Finding], outcomes: Sequence[Outcome]) -> dict[str, int]:
     by_severity = Counter(finding.severity for finding in findings)
     return {
+        "is_of_bytes": all(o.status != RunStatus.SKIPPED for o in outcomes),
         "total_findings": len(findings),
         "new_findings": sum(finding.is_new for finding in findings),
         **{f"{s.name.lower()}_count": by_severity[s] for s in Severity},

@@ -369,6 +369,8 @@ SPECTACULAR_SETTINGS = {
         "ScanStatus": "scans.choices.ScanStatus",
         "RunStatus": "scans.choices.RunStatus",
         "BaselineStatus": "scans.choices.BaselineStatus",
+        "FindingState": "scans.api.target_answers.STATES",
+        "KeyState": "apikeys.choices.KeyState",
         "DetectionStatus": "scans.api.answers.DETECTION",
         "HealthStatus": ["ok", "unavailable"],
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -14,7 +14,7 @@ from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
 from scanners.contract import Category, Severity, TargetKind
 from scans.choices import BaselineStatus, ScanStatus, Verdict
 from scans.exports.cyclonedx import VERSIONS
-from scans.models import Waiver
+from scans.models import Scan, Waiver
 from scans.models.scans import has_any
 from scans.models.waivers import WaiverQuerySet
 
@@ -23,6 +23,13 @@ type Values = dict[str, Any]
 
 SEVERITIES = [severity.name.lower() for severity in Severity]
 FLAGS = ["true", "false"]
+# Of the findings of a target; all but the last are open.
+STATES = {
+    "open": Q(resolved_at=None),
+    "new": Q(resolved_at=None, is_new=True),
+    "reopened": Q(resolved_at=None, times_reopened__gt=0),
+    "resolved": Q(resolved_at__isnull=False),
+}
 PASSED = {"true": [Verdict.PASS], "false": [Verdict.FAIL, Verdict.INCONCLUSIVE]}
 
 
@@ -146,6 +153,77 @@ class BaselineQuery(Query):
         rows = rows.filter(**_renamed(same, values))
         if part := values.get("q"):
             rows = rows.filter(Q(name__icontains=part) | Q(target__icontains=part))
+        return rows
+
+
+class TargetQuery(Query):
+    scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
+    name = serializers.CharField(
+        max_length=500, required=False, help_text="The whole name."
+    )
+    q = SearchField(help_text="Part of the name, in any case.")
+    verdict = serializers.ChoiceField(
+        Verdict.choices, required=False, help_text="That of the newest judged scan."
+    )
+    has_baseline = serializers.ChoiceField(FLAGS, required=False)
+
+    @classmethod
+    def filter(cls, rows: Rows, values: Values) -> Rows:
+        lookups = {"scan_type": "scan_type", "name": "name", "q": "name__icontains"}
+        rows = rows.filter(**_renamed(lookups, values))
+        if verdict := values.get("verdict"):
+            newest = Scan.objects.filter(pk=OuterRef("newest"), verdict=verdict)
+            rows = rows.filter(Exists(newest))
+        if flag := values.get("has_baseline"):
+            rows = rows.filter(baseline_id__isnull=flag == "false")
+        return rows
+
+
+class HistoryQuery(Query):
+    verdict = serializers.ChoiceField(Verdict.choices, required=False)
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+
+    @classmethod
+    def filter(cls, rows: Rows, values: Values) -> Rows:
+        lookups = {
+            "verdict": "verdict",
+            "created_after": "created_at__gt",
+            "created_before": "created_at__lt",
+        }
+        return rows.filter(**_renamed(lookups, values))
+
+
+class TargetFindingQuery(Query):
+    state = serializers.ChoiceField(
+        list(STATES),
+        required=False,
+        help_text="`new` and `reopened` are open too: new since the newest scan, "
+        "reopened after they had been resolved.",
+    )
+    severity = serializers.ChoiceField(SEVERITIES, required=False)
+    scanner = serializers.CharField(max_length=50, required=False)
+    category = serializers.ChoiceField(Category.choices, required=False)
+    rule = serializers.CharField(max_length=200, required=False)
+    fingerprint = serializers.CharField(max_length=70, required=False)
+    q = SearchField(help_text="Part of the title or of the rule, in any case.")
+    resolved_after = serializers.DateTimeField(required=False)
+    first_seen_after = serializers.DateTimeField(required=False)
+
+    @classmethod
+    def filter(cls, rows: Rows, values: Values) -> Rows:
+        same = ("scanner", "category", "rule", "fingerprint")
+        lookups = dict(zip(same, same, strict=True)) | {
+            "resolved_after": "resolved_at__gt",
+            "first_seen_after": "first_seen_at__gt",
+        }
+        rows = rows.filter(**_renamed(lookups, values))
+        if name := values.get("severity"):
+            rows = rows.filter(severity=Severity[name.upper()])
+        if part := values.get("q"):
+            rows = rows.filter(Q(title__icontains=part) | Q(rule__icontains=part))
+        if state := values.get("state"):
+            rows = rows.filter(STATES[state])
         return rows
 
 

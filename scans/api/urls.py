@@ -20,6 +20,12 @@ from scans.api.views.policies import (
 from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView, SbomView
 from scans.api.views.scanners import ScannerListView
 from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
+from scans.api.views.targets import (
+    TargetFindingsView,
+    TargetHistoryListView,
+    TargetListView,
+    TargetView,
+)
 from scans.api.views.verdicts import VerdictView
 from scans.api.views.waivers import WaiverListView, WaiverView
 
@@ -44,6 +50,10 @@ urlpatterns = [
     path("baselines/<uuid:baseline_id>", BaselineView.as_view(), name="baseline"),
     path("baselines/<uuid:baseline_id>/approve", ApproveView.as_view()),
     path("baselines/<uuid:baseline_id>/retire", RetireView.as_view()),
+    path("targets", TargetListView.as_view(), name="targets"),
+    path("targets/<uuid:target_id>", TargetView.as_view(), name="target"),
+    path("targets/<uuid:target_id>/history", TargetHistoryListView.as_view()),
+    path("targets/<uuid:target_id>/findings", TargetFindingsView.as_view()),
     path("policies", PolicyListView.as_view(), name="policies"),
     path("policies/<str:name>", PolicyView.as_view(), name="policy"),
     path("policies/<str:name>/what-if", WhatIfView.as_view()),

@@ -10,6 +10,7 @@ from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
 from scans.models.scans import FINISHED, JUDGED, Lease, Scan, ScanDetail, ScanSnapshot
 from scans.models.tallies import Tally
+from scans.models.target_findings import TargetFinding
 from scans.models.targets import Target
 from scans.models.uploads import ScanFile, Upload
 from scans.models.waivers import ScanWaiver, Waiver
@@ -37,6 +38,7 @@ __all__ = [
     "StoredResult",
     "Tally",
     "Target",
+    "TargetFinding",
     "Upload",
     "Waiver",
     "Worker",

@@ -337,6 +337,9 @@ class ScanDetail(models.Model):
     # All that the gate was told beside findings and runs: {"gaps", "more_gaps",
     # "has_sbom"}. NULL for a scan that was never judged by the gate.
     evidence = models.JSONField(null=True)
+    # How many of the target's findings this scan saw gone, and back again.
+    resolved_findings = models.PositiveIntegerField(default=0, db_default=0)
+    reopened_findings = models.PositiveIntegerField(default=0, db_default=0)
     # How it was asked for: source, scanners, timeout_seconds, introspect...
     options = models.JSONField(default=dict)
     traceparent = models.CharField(max_length=60, blank=True)

@@ -32,14 +32,15 @@ class WaiverQuerySet(models.QuerySet["Waiver"]):
         """Waivers of this target and of all, whether in force or not."""
         return self.filter(Q(target=EVERY_TARGET) | Q(target=target))
 
-    def of_findings(self) -> Self:
+    def of_findings(self, target: str = "scan__target") -> Self:
         """For a subquery of findings: the waivers in force of each, the widest first.
 
-        The order is that of `waivers.in_force`; a test holds the two together.
+        `target` is the column with the target's name. The order is that of
+        `waivers.in_force`; a test holds the two together.
         """
         return (
             self.in_force()
-            .covering(OuterRef("scan__target"))
+            .covering(OuterRef(target))
             .filter(fingerprint=OuterRef("fingerprint"))
             .order_by("target", "-expires_at", "-waiver_id")
         )

@@ -14,9 +14,16 @@ from rest_framework.test import APIClient
 from apikeys.choices import ActorKind
 from apikeys.models import ApiKey, AuditEvent
 from scanners.contract import Severity
-from scans.models import Baseline, Policy, Scan, Waiver, Worker
+from scans.models import (
+    Baseline,
+    Policy,
+    Scan,
+    Target,
+    Waiver,
+    Worker,
+)
 from scans.models.scans import has_any
-from tests.scans.api_samples import make_finding, make_run, make_scan
+from tests.scans.api_samples import make_finding, make_run, make_scan, remember
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +33,10 @@ QUERIES = {
     "scans/<uuid:scan_id>/findings": 2,
     "findings": 2,
     "baselines": 2,
+    # One more for the newest scans of all targets of the page.
+    "targets": 3,
+    "targets/<uuid:target_id>/history": 2,
+    "targets/<uuid:target_id>/findings": 2,
     "waivers": 2,
     # The built-in policy exists by being asked for.
     "policies": 3,
@@ -42,6 +53,7 @@ def test_a_list_costs_the_same_queries_with_one_row_and_with_many(
 ) -> None:
     scan = fill(1)
     path_ = path.replace("<uuid:scan_id>", str(scan.pk)).replace("<str:name>", "many")
+    path_ = path_.replace("<uuid:target_id>", str(scan.target_record_id))
     url = f"/api/v1/{path_}"
     api.get(url)  # the key's last use is written once a minute
     assert queries_of(api, url) == QUERIES[path]
@@ -68,10 +80,14 @@ def test_a_severity_is_asked_for_in_the_words_of_its_index(severity: Severity) -
 
 
 def fill(number: int, scan: Scan | None = None) -> Scan:
-    """Add one row to each list; findings to `scan`."""
-    made = make_scan(minutes=number, target=f"m{number}")
+    """Add one row to each list; findings to `scan`, and to its target."""
+    target = Target.objects.create(scan_type="model", name=f"m{number}")
+    made = make_scan(minutes=number, target=target.name, target_record=target)
     make_run(made)
     make_finding(scan or made, number)
+    of_target = {"target_record": (scan or made).target_record}
+    make_scan(minutes=100 + number, target="m1", **of_target)
+    remember((scan or made).target_record, number)
     Baseline.objects.create(
         scan=made, name=f"b{number}", scan_type="model", target=f"m{number}"
     )

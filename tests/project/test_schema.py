@@ -13,13 +13,20 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from jsonschema import Draft202012Validator, FormatChecker
 from rest_framework.test import APIClient
 
-from scans.api import answers
-from scans.models import ScanDrift, Worker
+from scans.api import answers, target_answers
+from scans.models import Finding, Scan, ScanDrift, Target, Worker
 from sentrascan_project import schema
-from tests.scans.api_samples import DIGEST, make_finding, make_run, make_scan
+from tests.scans.api_samples import (
+    DIGEST,
+    make_finding,
+    make_run,
+    make_scan,
+    remember,
+)
 
 pytestmark = pytest.mark.django_db
 PUBLIC = {"/api/v1/health", "/api/v1/report-schema"}
+DECLARED = (answers, target_answers)
 METHODS = ("get", "post", "put", "patch", "delete")
 CHANGE = {
     "kind": "changed",
@@ -58,6 +65,10 @@ DELETE /baselines/{baseline_id}
 POST /baselines/{baseline_id}/approve
 POST /baselines/{baseline_id}/retire
 POST /baselines/compare
+GET /targets
+GET /targets/{target_id}
+GET /targets/{target_id}/history
+GET /targets/{target_id}/findings
 GET /policies
 POST /policies
 GET /policies/{name}
@@ -151,14 +162,44 @@ def check(document: dict[str, Any], path: str, answer: Any) -> None:
     for name, component in strict["schemas"].items():
         if component.get("type") == "object" and name != "Problem":
             component["additionalProperties"] = False
-        if hasattr(answers, f"{name}Serializer"):
+        if any(hasattr(each, f"{name}Serializer") for each in DECLARED):
             assert set(component["required"]) == set(component["properties"])
     whole = {**content["schema"], "components": strict}
     Draft202012Validator(whole, format_checker=FormatChecker()).validate(answer.json())
 
 
+def paths_of(scan: Scan, finding: Finding) -> dict[str, str]:
+    """Return path of the schema -> path of an answer."""
+    target = scan.target_record_id
+    return {
+        "/scans": "/scans",
+        "/scans/{scan_id}": f"/scans/{scan.pk}",
+        "/scans/{scan_id}/findings": f"/scans/{scan.pk}/findings",
+        "/scans/{scan_id}/drift": f"/scans/{scan.pk}/drift",
+        "/findings": "/findings",
+        "/findings/{finding_id}": f"/findings/{finding.pk}",
+        "/baselines": "/baselines",
+        "/targets": "/targets",
+        "/targets/{target_id}": f"/targets/{target}",
+        "/targets/{target_id}/history": f"/targets/{target}/history",
+        "/targets/{target_id}/findings": f"/targets/{target}/findings",
+        "/policies": "/policies",
+        "/policies/{name}": "/policies/default",
+        "/policies/{name}/versions": "/policies/default/versions",
+        "/waivers": "/waivers",
+        "/scanners": "/scanners",
+        "/verdicts/sha256:{digest}": f"/verdicts/sha256:{DIGEST}",
+        "/health": "/health",
+    }
+
+
 def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) -> None:
-    scan = make_scan(digest=DIGEST, labels={"a": "b"}, reasons=["r"])
+    target = Target.objects.create(scan_type="model", name="model.pkl")
+    scan = make_scan(
+        digest=DIGEST, labels={"a": "b"}, reasons=["r"], target_record=target
+    )
+    Target.objects.update(last_scan_id=scan.pk)
+    remember(target)
     make_run(scan, error="x", coverage={"skipped": [{"path": "a", "reason": "b"}]})
     finding = make_finding(scan)
     make_scan(scan_status="queued")
@@ -173,23 +214,10 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
     Worker.objects.create(
         name="w", scanners={"modelaudit": {"status": "available", "version": "1"}}
     )
-    paths = {
-        "/scans": "/scans",
-        "/scans/{scan_id}": f"/scans/{scan.pk}",
-        "/scans/{scan_id}/findings": f"/scans/{scan.pk}/findings",
-        "/scans/{scan_id}/drift": f"/scans/{scan.pk}/drift",
-        "/findings": "/findings",
-        "/findings/{finding_id}": f"/findings/{finding.pk}",
-        "/baselines": "/baselines",
+    paths = paths_of(scan, finding)
+    paths |= {
         "/baselines/{baseline_id}": baseline.removeprefix("/api/v1"),
-        "/policies": "/policies",
-        "/policies/{name}": "/policies/default",
-        "/policies/{name}/versions": "/policies/default/versions",
-        "/waivers": "/waivers",
         "/waivers/{waiver_id}": waiver.removeprefix("/api/v1"),
-        "/scanners": "/scanners",
-        "/verdicts/sha256:{digest}": f"/verdicts/sha256:{DIGEST}",
-        "/health": "/health",
     }
     for path, url in paths.items():
         answer = api.get(f"/api/v1{url}")

@@ -8,7 +8,15 @@ from typing import Any
 from scanners.contract import Category, Severity
 from scans import rulesets
 from scans.choices import ScanStatus, Verdict
-from scans.models import Finding, Scan, ScanDetail, ScannerRun, ScanSnapshot
+from scans.ids import uuid7
+from scans.models import (
+    Finding,
+    Scan,
+    ScanDetail,
+    ScannerRun,
+    ScanSnapshot,
+    TargetFinding,
+)
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "ab" * 32
@@ -66,6 +74,26 @@ def make_finding(scan: Scan, number: int = 0, **fields: Any) -> Finding:
         "created_at": BEGIN + timedelta(minutes=number),
     }
     return Finding.objects.create(**values | fields)
+
+
+def remember(target: Any, number: int = 0, **fields: Any) -> TargetFinding:
+    """Insert what is remembered of one finding, open by default."""
+    at = BEGIN + timedelta(minutes=number)
+    values = {
+        "target": target,
+        "fingerprint": f"v1:{number:064x}",
+        "scanner": "modelaudit",
+        "rule": "modelaudit:S201",
+        "severity": Severity.CRITICAL,
+        "category": Category.CODE_EXECUTION,
+        "title": "Dangerous import os.system",
+        "location": {"path": "model.pkl", "byte_offset": 7},
+        "first_seen_at": at,
+        "first_scan_id": uuid7(),
+    } | fields
+    if values.get("resolved_at"):
+        values = {"last_seen_at": at, "last_scan_id": uuid7()} | values
+    return TargetFinding.objects.create(**values)
 
 
 def pointers(answer: Any) -> set[str]:
