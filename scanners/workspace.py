@@ -11,16 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import rfc8785
-
-from scanners import archives, documents, placement, unpacking
+from scanners import archives, documents, folders, placement, unpacking
 from scanners.contract import Element, Skipped, Target, TargetKind
 from scanners.placement import Checkpoint, Readable, safe_name
 from scanners.sandbox import Rung
@@ -114,7 +111,7 @@ def from_path(
         return _model_target(root, [element], is_single=True)
     elements: list[Element] = []
     gaps: list[Skipped] = []
-    for name, found in _walk(real):
+    for name, found in folders.walk(real):
         if isinstance(found, str):
             gaps.append(Skipped(name, found))
             continue
@@ -207,11 +204,10 @@ def _model_target(
 ) -> Target:
     elements.sort(key=lambda element: element.path)
     empty = [Skipped(e.path, "it is empty") for e in elements if e.size == 0]
-    listing = [[_text(e.path), e.digest] for e in elements]
     digest = (
         elements[0].digest
         if is_single
-        else hashlib.sha256(rfc8785.dumps(listing)).hexdigest()
+        else folders.listing_digest((e.path, e.digest) for e in elements)
     )
     return Target(
         kind=TargetKind.MODEL,
@@ -220,10 +216,6 @@ def _model_target(
         digest=digest,
         gaps=(*gaps, *empty),
     )
-
-
-def _text(path: str) -> str:
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -291,51 +283,6 @@ def _placing(final: Path, name: str) -> Iterator[None]:
         raise WorkspaceError(f"two files are called {name}") from error
     except OSError as error:
         raise WorkspaceError(f"{name} could not be copied: {error.strerror}") from error
-
-
-def _walk(top: Path) -> Iterator[tuple[str, int | str]]:
-    """Yield (relative name, open descriptor or why not), in order of name.
-
-    Every step is taken relative to an open directory and refuses links, so that a
-    link put in place while we walk leads nowhere.
-    """
-    closed: list[OSError] = []
-    for base, directories, names, descriptor in os.fwalk(
-        top, follow_symlinks=False, onerror=closed.append
-    ):
-        directories.sort()
-        inside = Path(base).relative_to(top)
-        for name in sorted(directories):
-            if stat.S_ISLNK(
-                os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-            ):
-                yield str(inside / name), "it is a link, and links are not followed"
-        for name in sorted(names):
-            relative = str(inside / name)
-            try:
-                yield safe_name(relative), _open_at(name, descriptor)
-            except (OSError, ValueError) as error:
-                reason = str(error) if isinstance(error, ValueError) else _why(error)
-                yield relative, reason
-    for refusal in closed:
-        yield str(Path(refusal.filename).relative_to(top)), _why(refusal)
-
-
-def _open_at(name: str, directory: int) -> int:
-    opened = os.open(
-        name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory
-    )
-    if not stat.S_ISREG(os.fstat(opened).st_mode):
-        os.close(opened)
-        raise ValueError("it is not a regular file")
-    return opened
-
-
-def _why(error: OSError) -> str:
-    # ELOOP is what O_NOFOLLOW answers for a link.
-    if error.errno == 40:
-        return "it is a link, and links are not followed"
-    return f"it cannot be read: {error.strerror}"
 
 
 def _from_archive(

@@ -31,6 +31,7 @@ class Outcome:
     report: Report | None = None
     reason: str = ""
     tool_version: str = ""
+    lock_digest: str = ""
     sandbox: str = ""
     duration_ms: int = 0
     reused_from: uuid.UUID | None = None

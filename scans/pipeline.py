@@ -274,7 +274,7 @@ def run_scanner(
     turn = Outcome(scanner.name, RunStatus.COMPLETED, sandbox=rung.name)
     try:
         tool = installed(scanner.name, settings.SCANNERS_DIR)
-        turn = replace(turn, tool_version=tool.version)
+        turn = replace(turn, tool_version=tool.version, lock_digest=tool.lock_digest)
         left = max(deadline - started, 1.0)
         finished = runner.run(
             scanner,

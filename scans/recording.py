@@ -302,6 +302,7 @@ def _run_rows(
             scan=scan,
             scanner=outcome.scanner,
             tool_version=outcome.tool_version,
+            lock_digest=outcome.lock_digest,
             status=outcome.status,
             sandbox=outcome.sandbox,
             reused_from=outcome.reused_from,

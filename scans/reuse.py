@@ -212,6 +212,7 @@ def _stored(keys: Mapping[str, str]) -> dict[str, Outcome]:
             RunStatus.COMPLETED,
             report=report,
             tool_version=row.run.tool_version,
+            lock_digest=row.run.lock_digest,
             sandbox=row.run.sandbox,
             reused_from=row.run.scan_id,
         )

@@ -26,6 +26,8 @@ INTERRUPTED = 130
 COMMANDS = {
     "scan": "scan files, folders or MCP configurations and judge them",
     "report": "write a finished scan as SARIF, CycloneDX, JUnit, HTML, CSV or JSON",
+    "attest": "write the signed verdict of a finished scan, or the public key",
+    "verify": "check offline that an attestation holds for some bytes",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
     "baseline": "make a baseline of a scan, review, approve and compare baselines",

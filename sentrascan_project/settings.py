@@ -267,6 +267,11 @@ if KEEP_SCANS_PER_TARGET < 0:
 KEEP_UPLOADS = age("SENTRASCAN_KEEP_UPLOADS")
 KEEP_AUDIT = age("SENTRASCAN_KEEP_AUDIT")
 
+# --- How long an attestation holds: what is known of a file today is old some day
+ATTESTATION_DAYS = env.int("SENTRASCAN_ATTESTATION_DAYS", default=90)
+if not 1 <= ATTESTATION_DAYS <= 3650:
+    raise ImproperlyConfigured("SENTRASCAN_ATTESTATION_DAYS is not 1 to 3650")
+
 # --- Queue. The row is the truth, the queue a doorbell: a lost message is rung again.
 LEASE_SECONDS = 20
 HEARTBEAT_SECONDS = 5

@@ -328,3 +328,22 @@ class ScannerSerializer(serializers.Serializer[Any]):
     version = serializers.CharField()
     reason = serializers.CharField()
     workers = ScannerOnWorkerSerializer(many=True)
+
+
+class SignatureSerializer(serializers.Serializer[Any]):
+    keyid = serializers.CharField()
+    sig = serializers.CharField(help_text="Ed25519, in base64.")
+
+
+class EnvelopeSerializer(serializers.Serializer[Any]):
+    """DSSE v1: what is signed is the payload with its type."""
+
+    payload = serializers.CharField(help_text="The statement, in base64.")
+    payloadType = serializers.CharField()  # noqa: N815 - DSSE's name
+    signatures = SignatureSerializer(many=True)
+
+
+class AttestationKeySerializer(serializers.Serializer[Any]):
+    keyid = serializers.CharField(help_text="As in `signatures[].keyid`.")
+    algorithm = serializers.CharField()
+    public_key = serializers.CharField(help_text="PEM, SubjectPublicKeyInfo.")

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from scans.api.views.attestations import AttestationKeyView, AttestationView
 from scans.api.views.baselines import (
     ApproveView,
     BaselineListView,
@@ -42,6 +43,8 @@ urlpatterns = [
         for suffix, view in REPORT_VIEWS.items()
     ),
     path("scans/<uuid:scan_id>/sbom", SbomView.as_view()),
+    path("scans/<uuid:scan_id>/attestation", AttestationView.as_view()),
+    path("attestation-key", AttestationKeyView.as_view(), name="attestation-key"),
     path("report-schema", ReportSchemaView.as_view(), name="report-schema"),
     path("findings", FindingListView.as_view(), name="findings"),
     path("findings/<uuid:finding_id>", FindingView.as_view(), name="finding"),

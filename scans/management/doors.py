@@ -42,6 +42,12 @@ class Door(Protocol):
     def report(self, scan_id: str, form: str) -> bytes:
         """Return a finished scan as a document; `form` is a name of `FORMS`."""
 
+    def attestation(self, scan_id: str) -> bytes:
+        """Return the signed verdict of a finished scan."""
+
+    def attestation_key(self) -> bytes:
+        """Return the public key that attestations are checked with, in PEM form."""
+
     def cancel(self, scan_id: str) -> None:
         """End the scan; one that is over already stays as it is."""
 

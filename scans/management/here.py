@@ -13,14 +13,17 @@ from django.db import connection, connections
 
 from apikeys.audit import COMMAND_LINE
 from scans import intake, pipeline, storage
+from scans.attestation import issuing
 from scans.choices import Conflict, NotFound, Refused, ScanStatus
 from scans.exports.forms import FORMS
+from scans.exports.json_text import dump
 from scans.exports.reading import Torn, read_report
 from scans.exports.shapes import FINDINGS, finding_shape, read_scan_detail
 from scans.management.doors import Document, Moved, Rejected
 from scans.management.orders import Order, Part
 from scans.management.remote import COMMAND_LINE_FIELDS
 from scans.models import Scan, Worker, worker_name
+from scans.sealing import KeyLost
 from scans.storage import Received
 from scans.submissions import Submission
 
@@ -78,6 +81,18 @@ class Here:
             document = FORMS[form].write(read_report(uuid.UUID(scan_id)))
             return b"".join(document)
         except (NotFound, Conflict, Torn) as error:
+            raise Rejected(str(error)) from error
+
+    def attestation(self, scan_id: str) -> bytes:
+        try:
+            return dump(issuing.attest(uuid.UUID(scan_id))) + b"\n"
+        except (NotFound, Conflict, KeyLost) as error:
+            raise Rejected(str(error)) from error
+
+    def attestation_key(self) -> bytes:
+        try:
+            return str(issuing.public_key()["public_key"]).encode()
+        except KeyLost as error:
             raise Rejected(str(error)) from error
 
     def cancel(self, scan_id: str) -> None:

@@ -77,6 +77,13 @@ class Remote:
     def report(self, scan_id: str, form: str) -> bytes:
         return self._ask_patiently(f"scans/{scan_id}/{FORMS[form].path}").content
 
+    def attestation(self, scan_id: str) -> bytes:
+        return self._ask_patiently(f"scans/{scan_id}/attestation").content + b"\n"
+
+    def attestation_key(self) -> bytes:
+        answer = _object(self._ask_patiently("attestation-key"))
+        return str(answer.get("public_key", "")).encode()
+
     def cancel(self, scan_id: str) -> None:
         answer = self._send("POST", f"scans/{scan_id}/cancel")
         if answer.status_code not in {202, 404, 409}:

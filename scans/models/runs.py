@@ -19,6 +19,8 @@ class ScannerRun(models.Model):
     scan = models.ForeignKey("scans.Scan", models.DB_CASCADE, related_name="runs")
     scanner = models.CharField(max_length=50)  # no choices: rows outlive adapters
     tool_version = models.CharField(max_length=50, blank=True)
+    # SHA-256 of the lock that the tool was installed from; "" for a program of ours.
+    lock_digest = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=10, choices=RunStatus)
     sandbox = models.CharField(max_length=20, blank=True)
     # The scan whose stored result this one is, where nothing had changed.

@@ -25,7 +25,11 @@ from tests.scans.api_samples import (
 )
 
 pytestmark = pytest.mark.django_db
-PUBLIC = {"/api/v1/health", "/api/v1/report-schema"}
+PUBLIC = {
+    "/api/v1/attestation-key",
+    "/api/v1/health",
+    "/api/v1/report-schema",
+}
 DECLARED = (answers, target_answers)
 METHODS = ("get", "post", "put", "patch", "delete")
 CHANGE = {
@@ -56,6 +60,8 @@ GET /scans/{scan_id}/report.xml
 GET /scans/{scan_id}/report.defectdojo.json
 GET /scans/{scan_id}/sbom
 GET /report-schema
+GET /scans/{scan_id}/attestation
+GET /attestation-key
 GET /findings
 GET /findings/{finding_id}
 GET /baselines
