@@ -111,6 +111,13 @@ class Target:
     document: Mapping[str, Any] | None = None
     observed: tuple[Observed, ...] = ()
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file that came by itself: neither folder nor archive."""
+        if self.kind is not TargetKind.MODEL or len(self.elements) != 1:
+            return False
+        return self.elements[0].digest == self.digest
+
 
 @dataclass(frozen=True, slots=True)
 class Location:

@@ -23,8 +23,9 @@ def fingerprints(
 ) -> list[str]:
     """Return one fingerprint a finding, unique within the report, in its order.
 
-    The only file of a target is the target itself, whatever it is called: its name
-    stays out, so that renaming it changes nothing.
+    A file that came by itself is the target, whatever it is called: its name stays
+    out, so that renaming it changes nothing. The only file of an archive and the only
+    tool of a list have it in: a second one beside them is none of their business.
     """
     identities = [_identity(scanner, item, is_single_file) for item in findings]
     # Equals are counted in the order of their positions, not of the report.
@@ -52,8 +53,10 @@ def _identity(
     )
 
 
-def _position(finding: ReportedFinding) -> tuple[int, int]:
-    return finding.location.byte_offset or 0, finding.location.line or 0
+def _position(finding: ReportedFinding) -> tuple[int, int, str]:
+    # The words only order equals that have no position, whatever the report's order.
+    place = finding.location
+    return place.byte_offset or 0, place.line or 0, finding.title
 
 
 def _digest(parts: list[str | int]) -> str:

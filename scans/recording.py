@@ -243,10 +243,9 @@ def finding_rows(
 ) -> list[Finding]:
     """Return unsaved rows of what the scanners found."""
     rows = []
-    is_single = len(target.elements) == 1
     for outcome in outcomes:
         prints = fingerprints(
-            outcome.scanner, outcome.findings, is_single_file=is_single
+            outcome.scanner, outcome.findings, is_single_file=target.is_file
         )
         rows += [
             _finding_row(scan, outcome.scanner, finding, identity, known)

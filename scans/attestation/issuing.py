@@ -7,7 +7,7 @@ same rows give the same bytes, signature included (RFC 8032 is deterministic).
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
@@ -50,10 +50,7 @@ def attest(scan_id: uuid.UUID) -> envelope.Document:
         digest_of=_digest_of(scan),
         policy=policy.values_list("document", flat=True).first() or DEFAULT_DOCUMENT,
         rules=rules.first() or "",
-        expires_at=min(
-            scan["finished_at"] + timedelta(days=settings.ATTESTATION_DAYS),
-            *(waiver["expires_at"] for waiver in scan["waivers"]),
-        ),
+        expires_at=_end_of(scan),
     )
     try:
         payload = statement.write(facts)
@@ -81,6 +78,13 @@ def _check(scan: Row) -> None:
     held = Waiver.objects.in_force().filter(pk__in=wanted).count() if wanted else 0
     if held < len(wanted):
         raise Conflict("This verdict rests on a waiver that ended: scan again")
+
+
+def _end_of(scan: Row) -> datetime:
+    lasts = timedelta(days=settings.ATTESTATION_DAYS)
+    ends: list[datetime] = [scan["finished_at"] + lasts]
+    ends += [waiver["expires_at"] for waiver in scan["waivers"]]
+    return min(ends)
 
 
 def _digest_of(scan: Row) -> str:

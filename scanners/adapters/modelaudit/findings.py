@@ -30,6 +30,13 @@ EVIDENCE = (
     *("pattern_type", "function", "library", "tensor", "layer_name", "exception"),
     *("exception_type", "url", "resolved_path", "occurrence_count", "invoked"),
 )
+# What tells two findings apart that are about no import, best first: of what is in the
+# file. The tool's own codes come next, and its words only where there is nothing else.
+IDENTIFYING = (
+    *("url", "domain", "cve_id", "library", "function", "layer_name", "resolved_path"),
+    *("match_text", "pattern_type"),
+)
+CODES = ("pattern", "failure_reason", "reason")
 
 
 def findings_of(document: Mapping[str, Any], places: Places) -> list[ReportedFinding]:
@@ -48,7 +55,9 @@ def findings_of(document: Mapping[str, Any], places: Places) -> list[ReportedFin
         finding = _finding(entry, place, places)
         spot = (place.path, place.member or "")
         key = (finding.rule.rule, *spot, finding.element, finding.evidence_key)
-        grouped.setdefault(key, finding)
+        first = grouped.setdefault(key, finding)
+        if first.rule.severity < finding.rule.severity:
+            grouped[key] = replace(first, rule=finding.rule)
         counts[key] = counts.get(key, 0) + 1
     return [
         replace(f, evidence={**f.evidence, "occurrences": counts[key]})
@@ -85,7 +94,6 @@ def _finding(entry: Entry, place: Place, places: Places) -> ReportedFinding:
     opcode = str(entry.details.get("opcode") or "")
     kind = str(entry.details.get("type") or entry.type)
     subject = entry.reference or kind
-    words = "".join("#" if char.isdigit() else char for char in message.lower())
     return ReportedFinding(
         rule=_rule(entry, message),
         title=message or "Unnamed finding",
@@ -93,8 +101,22 @@ def _finding(entry: Entry, place: Place, places: Places) -> ReportedFinding:
         location=Location(place.path, place.member, byte_offset=place.byte_offset),
         evidence=_evidence(entry, places),
         element=clean(f"{opcode} {subject}".strip(), 300),
-        evidence_key=clean(entry.reference or " ".join(words.split()), 300),
+        evidence_key=clean(entry.reference or _known_by(entry, message, places), 300),
     )
+
+
+def _known_by(entry: Entry, message: str, places: Places) -> str:
+    """Return what makes this finding another than the next of its rule and place."""
+    values = [entry.details.get(name) for name in IDENTIFYING]
+    said = [places.strip(value) for value in values if isinstance(value, str) and value]
+    if said:
+        return " ".join(said)
+    codes = (entry.details.get(name) for name in CODES)
+    if code := next((c for c in codes if isinstance(c, str) and c), ""):
+        return code
+    # Numbers in its words are sizes and counts.
+    words = "".join("#" if char.isdigit() else char for char in message.lower())
+    return " ".join(words.split())
 
 
 def _rule(entry: Entry, message: str) -> Rule:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -72,15 +73,15 @@ class Command(SentraCommand):
                 any_verdict=options["any_verdict"],
             )
         except envelope.Unreadable as error:
-            raise _refusal(f"it is no attestation of ours: {error}") from error
+            self._refuse(f"it is no attestation of ours: {error}")
         except (Disproved, NoSubject) as error:
-            raise _refusal(str(error)) from error
+            self._refuse(str(error))
         for line in _lines(attested):
             self.stdout.write(line)
 
-
-def _refusal(reason: str) -> CommandError:
-    return CommandError(f"Refused: {plain(reason)}", returncode=REFUSED)
+    def _refuse(self, reason: str) -> NoReturn:
+        self.stderr.write(f"Refused: {plain(reason)}")
+        sys.exit(REFUSED)
 
 
 def _wanted(policy: str | None) -> Wanted:
