@@ -268,7 +268,7 @@ KEEP_UPLOADS = age("SENTRASCAN_KEEP_UPLOADS")
 KEEP_AUDIT = age("SENTRASCAN_KEEP_AUDIT")
 
 # --- How long an attestation holds: what is known of a file today is old some day
-ATTESTATION_DAYS = env.int("SENTRASCAN_ATTESTATION_DAYS", default=90)
+ATTESTATION_DAYS = number("SENTRASCAN_ATTESTATION_DAYS")
 if not 1 <= ATTESTATION_DAYS <= 3650:
     raise ImproperlyConfigured("SENTRASCAN_ATTESTATION_DAYS is not 1 to 3650")
 
