@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scans', '0010_sealed_headers'),
+        ('scans', '0012_history_of_old_scans'),
     ]
 
     operations = [
