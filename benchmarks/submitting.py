@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +13,13 @@ import httpx
 
 from benchmarks.installation import Installation
 
+# Names that no scanner takes for each other.
+VERBS = (
+    "archive assign block clone close comment count delete describe diff duplicate "
+    "edit export filter flag follow group hide import join label link list lock merge "
+    "move mute notify open pin preview publish rank rename reopen report resolve "
+    "search share snooze sort split star subscribe summarise tag translate undo vote"
+)
 LOST = {"failed", "timed_out"}
 
 
@@ -20,15 +29,20 @@ def submit(
     kind: str,
     number: int,
     scanners: Sequence[str] = (),
+    *,
+    is_tiny: bool = True,
 ) -> str:
-    """Submit tiny target `number` for these scanners, or for all; return the scan."""
+    """Submit target `number` for these scanners, or for all; return the scan."""
     url = f"{here.url}/scans"
     if kind == "model":
         body = {"scan_type": "model", "scanners": list(scanners)}
-        files = {"file": ("tiny.npy", tiny_array(number))}
-        answer = client.post(url, data=body, files=files)
+        file = ("tiny.npy", tiny_array(number))
+        if not is_tiny:
+            file = ("model.pkl", pickled_weights(number))
+        answer = client.post(url, data=body, files={"file": file})
     else:
-        body = {"scan_type": "mcp", **tiny_tools(number)}
+        tools = tiny_tools(number) if is_tiny else many_tools(number)
+        body = {"scan_type": "mcp", **tools}
         if scanners:
             body["scanners"] = list(scanners)
         answer = client.post(url, json=body)
@@ -66,3 +80,26 @@ def tiny_tools(number: int) -> dict[str, Any]:
     schema = {"type": "object", "properties": {"a": {"type": "number"}}}
     described = f"Add {number} to a number."
     return {"tools": [{"name": "add", "description": described, "inputSchema": schema}]}
+
+
+def pickled_weights(number: int) -> bytes:
+    """Return a harmless pickle of some 1 MB, as small classical models are."""
+    chance = random.Random(number)  # noqa: S311 - no secret
+    layers = {f"layer.{n}": [chance.random() for _ in range(10_000)] for n in range(10)}
+    return pickle.dumps({"version": number, "weights": layers})
+
+
+def many_tools(number: int) -> dict[str, Any]:
+    """Return the list of a server with as many tools as there are `VERBS`."""
+    fields = {name: {"type": "string"} for name in ("issue", "owner", "since")}
+    return {
+        "tools": [
+            {
+                "name": verb,
+                "description": f"The {verb} call of tracker {number}. Takes an issue, "
+                f"does what {verb} says, and returns the issue as it is afterwards.",
+                "inputSchema": {"type": "object", "properties": fields},
+            }
+            for verb in VERBS.split()
+        ]
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,28 +35,35 @@ def main() -> None:
         with running(has_servers=has_servers) as here:
             print(here.place, flush=True)
             for kind in TargetKind:
-                for scanner in scanners_for(kind):
-                    measure(here, scanner, kind)
+                measure(here, list(scanners_for(kind)), kind)
 
 
-def measure(here: Installation, scanner: Any, kind: str) -> None:
-    """Print one line for one scanner."""
-    mine = platform_pace(here, scanner.name, kind)
-    other = alone_pace(scanner, kind)
+def measure(here: Installation, scanners: Sequence[Any], kind: str) -> None:
+    """Print one line for each scanner, and one for all of them together."""
+    alone = {scanner.name: alone_pace(scanner, kind) for scanner in scanners}
+    for name, other in alone.items():
+        say(name, platform_pace(here, [name], kind), other)
+    # One after the other: the seconds of a target add up.
+    other = 1 / sum(1 / pace for pace in alone.values())
+    say(f"all of {kind}", platform_pace(here, list(alone), kind), other)
+
+
+def say(name: str, mine: float, other: float) -> None:
     print(
-        f"{scanner.name:18} {mine:6.2f} targets/s   own command line {other:6.2f}   "
+        f"{name:18} {mine:6.2f} targets/s   own command line {other:6.2f}   "
         f"{mine / other:5.1f} times   ({TARGETS} targets, {AT_A_TIME} at a time)",
         flush=True,
     )
 
 
-def platform_pace(here: Installation, scanner: str, kind: str) -> float:
+def platform_pace(here: Installation, scanners: list[str], kind: str) -> float:
+    """Return targets a second: none that any scanner has seen before."""
     client = httpx.Client(headers={"X-API-Key": here.key}, timeout=90)
-    ended(here, client, [submit(here, client, kind, -1, [scanner])])
+    ended(here, client, [submit(here, client, kind, -1, scanners)])
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        numbers = range(TARGETS)
-        scans = pool.map(lambda n: submit(here, client, kind, n, [scanner]), numbers)
+        numbers = range(TARGETS * len(scanners), TARGETS * (len(scanners) + 1))
+        scans = pool.map(lambda n: submit(here, client, kind, n, scanners), numbers)
         ended(here, client, list(scans))
     return TARGETS / (time.perf_counter() - started)
 
