@@ -26,8 +26,8 @@ PAGE = """
 SELECT scan_id, created_at, started_at, finished_at, scan_type, target, scan_status,
     verdict, passed, total_findings, critical_count, high_count, medium_count,
     low_count, info_count, new_findings, baseline_id, requested_by, attempt, digest,
-    policy_name, policy_version, progress_stage, progress_done, progress_total, labels,
-    reasons
+    policy_name, policy_version, progress_stage, progress_done, progress_total,
+    labels::text, reasons::text
 FROM scans LEFT JOIN scan_details USING (scan_id)
 ORDER BY created_at DESC, scan_id DESC LIMIT 51
 """
@@ -67,7 +67,7 @@ def shape(row: dict[str, Any]) -> dict[str, Any]:
     took = (finished - started).total_seconds() if started and finished else None
     return {
         **{name: row[name] for name in NAMES},
-        "reasons": row["reasons"] or [],
+        "reasons": orjson.Fragment(row["reasons"]),
         "duration_ms": None if took is None else max(0, round(took * 1000)),
         "progress": {
             "stage": row["progress_stage"],
@@ -76,7 +76,7 @@ def shape(row: dict[str, Any]) -> dict[str, Any]:
         },
         "policy": {"name": row["policy_name"], "version": row["policy_version"]},
         "digest": row["digest"] or None,
-        "labels": row["labels"] or {},
+        "labels": orjson.Fragment(row["labels"]),
     }
 
 
