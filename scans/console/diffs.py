@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import zip_longest
+
+from rapidfuzz.distance import LCSseq
 
 # Comparing takes the square of the lines or words: beyond these only whole lines, or
 # whole texts, are told to differ.
@@ -37,12 +38,11 @@ class DiffRow:
 def side_by_side(before: str, after: str) -> list[DiffRow]:
     """Return all lines of both texts, those that belong together in one row."""
     olds, news = before.splitlines(), after.splitlines()
-    rows: list[DiffRow] = []
     if max(len(olds), len(news)) > MOST_LINES:
         return _pairs(olds, news, 0, 0)
-    matcher = SequenceMatcher(None, olds, news, autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
-        if tag == "equal":
+    rows: list[DiffRow] = []
+    for is_same, (i, i_end), (j, j_end) in _runs(olds, news):
+        if is_same:
             rows += [
                 DiffRow(_whole(i + k, line), _whole(j + k, line), is_same=True)
                 for k, line in enumerate(olds[i:i_end])
@@ -50,6 +50,23 @@ def side_by_side(before: str, after: str) -> list[DiffRow]:
         else:
             rows += _pairs(olds[i:i_end], news[j:j_end], i, j)
     return rows
+
+
+def _runs(
+    olds: Sequence[str], news: Sequence[str]
+) -> Iterator[tuple[bool, tuple[int, int], tuple[int, int]]]:
+    """Yield what is the same in both and what is not, in turn, as ranges."""
+    # Not difflib: hostile texts keep it busy for minutes.
+    i = j = 0
+    for block in LCSseq.opcodes(olds, news):
+        if block.tag != "equal":
+            continue
+        if (i, j) != (block.src_start, block.dest_start):
+            yield False, (i, block.src_start), (j, block.dest_start)
+        yield True, (block.src_start, block.src_end), (block.dest_start, block.dest_end)
+        i, j = block.src_end, block.dest_end
+    if (i, j) != (len(olds), len(news)):
+        yield False, (i, len(olds)), (j, len(news))
 
 
 def _pairs(
@@ -77,12 +94,11 @@ def in_line(old: str, new: str) -> tuple[Pieces, Pieces]:
         return [(old, old != new)], [(new, old != new)]
     left: Pieces = []
     right: Pieces = []
-    matcher = SequenceMatcher(None, olds, news, autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
+    for is_same, (i, i_end), (j, j_end) in _runs(olds, news):
         if i < i_end:
-            left.append(("".join(olds[i:i_end]), tag != "equal"))
+            left.append(("".join(olds[i:i_end]), not is_same))
         if j < j_end:
-            right.append(("".join(news[j:j_end]), tag != "equal"))
+            right.append(("".join(news[j:j_end]), not is_same))
     return left, right
 
 

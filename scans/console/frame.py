@@ -30,9 +30,12 @@ class Place:
         return reverse(f"console:{self.name}")
 
 
+FINDINGS = ("finding", "findings-by-rule", "findings-by-target", "waive")
 PLACES = (
     Place("scans", "Scans", "scan"),
-    Place("waivers", "Waivers", "waiver", pages=("waiver-new", "waive")),
+    Place("targets", "Targets", "target", pages=("target", "baseline")),
+    Place("findings", "Findings", "finding", pages=FINDINGS),
+    Place("waivers", "Waivers", "waiver", pages=("waiver-new",)),
     Place(
         "policies", "Policies", "policy", pages=("policy", "policy-edit", "policy-new")
     ),

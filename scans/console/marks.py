@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from django import template
+from django.urls import NoReverseMatch, reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -24,6 +27,9 @@ STATES = {
     "ends soon": ("inconclusive", "queued"),
     "stale": ("inconclusive", "warning"),
     "waived": ("waived", "waiver"),
+    "open": ("open", "finding"),
+    "back": ("fail", "again"),
+    "unconfirmed": ("inconclusive", "inconclusive"),
     "resolved": ("pass", "pass"),
     "untried": ("inconclusive", "inconclusive"),
     "missing": ("fail", "fail"),
@@ -50,6 +56,29 @@ def state(name: str) -> SafeString:
 def verdict_of(name: str) -> SafeString:
     """Draw a verdict that stands alone, without its scan."""
     return verdict({"verdict": name, "scan_status": ""})
+
+
+@register.simple_tag
+def step(row: Mapping[str, Any]) -> SafeString:
+    """Draw one scan in the history of its target: a shape, its words on hover."""
+    name = row["verdict"]
+    told = [f"{name}, {row['created_at']:%Y-%m-%d %H:%M} UTC"]
+    told += [
+        f"{row[f'{change}_findings']} {change}"
+        for change in ("new", "resolved", "reopened")
+        if row[f"{change}_findings"]
+    ]
+    said = ", ".join(told)
+    inside = format_html('{}<span class="unseen">{}</span>', icon(name), said)
+    try:
+        url = reverse("console:scan", args=[row["scan_id"]])
+    except NoReverseMatch:
+        return format_html(
+            '<span class="step step-{}" title="{}">{}</span>', name, said, inside
+        )
+    return format_html(
+        '<a class="step step-{}" href="{}" title="{}">{}</a>', name, url, said, inside
+    )
 
 
 @register.filter

@@ -3,13 +3,18 @@
 from django.urls import path
 
 from scans.console import (
+    baseline_pages,
+    finding_groups,
     keys,
     policy_forms,
     policy_pages,
     session,
+    target_pages,
     waiver_pages,
 )
 from scans.console.audit_log import audit_log
+from scans.console.finding_list import finding_list
+from scans.console.finding_page import finding_page
 from scans.console.health import health
 from scans.console.scan_list import scan_list
 
@@ -24,6 +29,29 @@ urlpatterns = [
     path("waivers", waiver_pages.waiver_list, name="waivers"),
     path("waivers/new", waiver_pages.waiver_new, name="waiver-new"),
     path("waivers/<uuid:waiver_id>/end", waiver_pages.waiver_end, name="waiver-end"),
+    path("targets", target_pages.target_list, name="targets"),
+    path("targets/<uuid:target_id>", target_pages.target_page, name="target"),
+    path("baselines", baseline_pages.baseline_new, name="baseline-new"),
+    path("baselines/<uuid:baseline_id>", baseline_pages.baseline_page, name="baseline"),
+    path(
+        "baselines/<uuid:baseline_id>/approve",
+        baseline_pages.baseline_approve,
+        name="baseline-approve",
+    ),
+    path(
+        "baselines/<uuid:baseline_id>/retire",
+        baseline_pages.baseline_retire,
+        name="baseline-retire",
+    ),
+    path(
+        "baselines/<uuid:baseline_id>/delete",
+        baseline_pages.baseline_delete,
+        name="baseline-delete",
+    ),
+    path("findings", finding_list, name="findings"),
+    path("findings/by-rule", finding_groups.by_rule, name="findings-by-rule"),
+    path("findings/by-target", finding_groups.by_target, name="findings-by-target"),
+    path("findings/<uuid:finding_id>", finding_page, name="finding"),
     path("findings/waive", waiver_pages.waive_findings, name="waive"),
     path("policies", policy_pages.policy_list, name="policies"),
     path("new-policy", policy_forms.policy_new, name="policy-new"),

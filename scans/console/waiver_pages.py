@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -165,8 +166,7 @@ def waive_findings(request: PageRequest) -> HttpResponse:
     """Ask for the reason once for all chosen findings, then accept them together."""
     findings = _chosen(request.POST.getlist("finding"))
     is_answer = "reason" in request.POST
-    first = {"until": _default_end(), "scope": "target"}
-    form = ScopeForm(request.POST if is_answer else None, initial=first)
+    form = ScopeForm(request.POST if is_answer else None, initial=first_answers())
     if form.is_valid():
         is_for_all = form.cleaned_data["scope"] == "all"
         waivers = waiving.create_each(
@@ -215,6 +215,11 @@ def _risks(findings: Iterable[Row], *, is_for_all: bool) -> list[tuple[str, str]
         if not row["waived"]
     )
     return list(dict.fromkeys(chosen))
+
+
+def first_answers() -> dict[str, Any]:
+    """What stands in the form before anybody has written: the narrowest waiver."""
+    return {"until": _default_end(), "scope": "target"}
 
 
 def _default_end() -> date:

@@ -95,7 +95,23 @@ def fill() -> dict[str, Any]:
     dice = random.Random(7)
     scans = history(dice)
     decisions(scans)
-    return {"key": key, "scan": str(scans[-1].pk), "count": len(scans)}
+    return {
+        "key": key,
+        "scan": str(scans[-1].pk),
+        "count": len(scans),
+        **decided(scans[-1]),
+    }
+
+
+def decided(scan: Any) -> dict[str, str]:
+    """The ids of a target, of its baseline, and of a finding."""
+    from scans.models import Baseline, Finding
+
+    return {
+        "target": str(scan.target_record_id),
+        "baseline": str(Baseline.objects.filter(target=scan.target)[0].pk),
+        "finding": str(Finding.objects.order_by("-created_at")[0].pk),
+    }
 
 
 def history(dice: random.Random) -> list[Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +47,12 @@ def test_a_line_too_long_to_compare_differs_as_a_whole(monkeypatch):
     monkeypatch.setattr(diffs, "MOST_WORDS", 2)
     (row,) = side_by_side("a b c", "a b d")
     assert row.before.pieces == [("a b c", True)]
+
+
+def test_a_hostile_text_is_compared_in_no_time():
+    words = [f"w{n % 7}" for n in range(1_400)]
+    before, after = " ".join(words[:700]), " ".join(reversed(words[:700]))
+    begun = time.monotonic()
+    for _ in range(20):
+        side_by_side(before, after)
+    assert time.monotonic() - begun < 5

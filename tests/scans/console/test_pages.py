@@ -10,7 +10,7 @@ from django.urls import URLPattern, get_resolver, reverse
 
 from tests.scans.api_samples import make_scan
 from tests.scans.console.people import signed_in
-from tests.scans.console.records import decide
+from tests.scans.console.records import decide, key_of
 
 pytestmark = pytest.mark.django_db
 
@@ -19,6 +19,13 @@ MOST_QUERIES = 12
 PAGES = {
     "scans": ("/scans", "viewer"),
     "password": ("/password", "viewer"),
+    "targets": ("/targets", "viewer"),
+    "target": (f"/targets/{key_of(1)}", "viewer"),
+    "baseline": (f"/baselines/{key_of(1)}", "viewer"),
+    "findings": ("/findings", "viewer"),
+    "findings-by-rule": ("/findings/by-rule", "viewer"),
+    "findings-by-target": ("/findings/by-target", "viewer"),
+    "finding": (f"/findings/{key_of(1)}", "viewer"),
     "waivers": ("/waivers", "viewer"),
     "waiver-new": ("/waivers/new", "admin"),
     "policies": ("/policies", "viewer"),
@@ -33,6 +40,7 @@ PAGES = {
 # These answer forms, or everybody.
 NO_PAGES = {
     *("home", "sign-in", "sign-out", "theme"),
+    *("baseline-new", "baseline-approve", "baseline-retire", "baseline-delete"),
     *("waive", "waiver-end", "key-rotate", "key-revoke"),
 }
 ROLES = ["viewer", "scanner", "admin"]
