@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
-from scanners.mcp_rules import hidden
+from scanners.mcp_rules import hidden, launching, orders
 from scanners.mcp_rules.matches import Match
 from scanners.mcp_rules.reading import readings
-from scanners.mcp_rules.texts import texts_of
+from scanners.mcp_rules.texts import Role, texts_of
 
 # Of one rule in one element the first places are finding enough.
 MAX_OF_ONE_ELEMENT = 10
@@ -30,6 +31,16 @@ def examine(document: Mapping[str, Any]) -> list[Match]:
 
 
 def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
-    for text in texts_of(document):
-        read = readings(text.value)
-        yield from hidden.find(text, read)
+    yield from launching.find(document)
+    for element, texts in groupby(texts_of(document), key=lambda text: text.element):
+        together = list(texts)
+        own = frozenset(
+            text.value.lower()
+            for text in together
+            if text.role is Role.PARAMETER
+            or (text.role is Role.NAME and text.pointer == f"{element}/name")
+        )
+        for text in together:
+            read = readings(text.value)
+            yield from hidden.find(text, read)
+            yield from orders.find(text, read, own)

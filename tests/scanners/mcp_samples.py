@@ -162,7 +162,7 @@ DOCUMENTS = {
 GOLDEN = {
     "cisco-scanner": ("empty", "one", "many", "harmless"),
     "mcp-checkpoint": ("empty", "one", "many", "harmless", "config", "permissions"),
-    "sentrascan-mcp": ("empty", "one-secret", "many-secrets", "clean"),
+    "sentrascan-mcp": ("empty", "one", "many", "one-secret", "many-secrets", "clean"),
 }
 
 

@@ -16,7 +16,8 @@ from scanners.mcp_rules.texts import texts_of
 from tests.scanners.mcp_corpus import document_of
 
 EXAMPLES = Path(__file__).parent / "mcp_examples"
-FAMILIES = ("MCP-HIDDEN",)
+# What servers do when they are started has no document to be found in.
+OBSERVED = "MCP-RUNTIME"
 
 
 def examples() -> dict[str, dict[str, list[dict[str, Any]]]]:
@@ -50,7 +51,7 @@ def test_a_rule_leaves_alone(rule: str, short: dict[str, Any]) -> None:
 def test_every_rule_has_examples_and_says_why_it_matters() -> None:
     known = examples()
     for code, rule in rules_of("sentrascan-mcp").items():
-        if code.rpartition("-")[0] in FAMILIES:
+        if code.rpartition("-")[0] != OBSERVED:
             assert len(known[code]["positive"]) >= 3, code
             assert len(known[code]["negative"]) >= 3, code
             assert rule.why, code

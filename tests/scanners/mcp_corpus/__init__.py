@@ -10,7 +10,7 @@ is a list of cases, each in a short form that `cases` writes out:
     {tool: name, says: description, with: {parameter: description or schema}, extra: {}}
     {prompt: name, says: description, with: {argument: description}}
     {resource: uri, name: name, says: description}
-    {instructions: text}  {tools: [...]}  {config: {...}}
+    {instructions: text}  {tools: [...]}  {config: {...}}  {server: {...}}
 
 `{{kind|text}}` in any text stands for `text` in one of `HIDDEN`: so a person can still
 read what a model is told.
@@ -72,6 +72,8 @@ def document_of(short: Mapping[str, Any]) -> dict[str, Any]:
         case "resource":
             resource = {"uri": short["resource"], "name": short["name"]}
             pieces["resources"] = [{**resource, "description": short["says"]}]
+        case "server":
+            pieces["config"] = {"mcpServers": {"a": short["server"]}}
         case "config" | "tools" | "instructions" as piece:
             pieces[piece] = short[piece]
         case unknown:
@@ -134,7 +136,16 @@ def _tags(text: str) -> str:
     return "".join(chr(0xE0000 + ord(char)) for char in text)
 
 
+# Put together here, so that no file holds one.
+_KEYS = {
+    "github": "ghp_" + "a8Kd93Lsm20Fk49Z" + "mq71Pxw5Tn6Bv3CxQ2Rf",
+    "random": "a8Kd93Lsm20Fk49Zmq71" + "Pxw5Tn6Bv3CxQ2Rf8Yh1",
+    "word": "Tr0ub4dor" + "3x!",
+}
+
+
 HIDDEN: Mapping[str, Callable[[str], str]] = {
+    "key": lambda kind: _KEYS[kind],
     "tags": _tags,
     "vs": _selectors,
     "zw": _zero_width,

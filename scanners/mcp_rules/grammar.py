@@ -1,0 +1,122 @@
+"""Who is told to do what: orders, descriptions and negations. Pure."""
+
+from __future__ import annotations
+
+from scanners.mcp_rules.lexicon import BASE, PAST
+from scanners.mcp_rules.sentences import Hit, Sentence
+
+NEGATED_WITHIN = 4
+_NOUN_BEFORE = frozenset(
+    {
+        "a",
+        "an",
+        "the",
+        "this",
+        "each",
+        "any",
+        "of",
+        "s",
+        "no",
+        "another",
+        "its",
+        "their",
+    }
+    | {"for", "in", "on", "from", "with", "by", "your", "per", "new", "that", "user"}
+    | {"which", "one", "first-time", "these", "those", "some", "current", "last"}
+)
+_OPENERS = frozenset(
+    {"and", "then", "also", "please", "just", "simply", "always", "or", "first", "you"}
+    | {"immediately", "silently", "secretly", "quietly", "automatically", "instead"}
+    | {"must", "should", "shall", "will", "can", "now", "so", "but", "next", "finally"}
+    | {"may", "additionally", "thereafter", "afterwards", "kindly", "only", "to"}
+    | {"discreetly", "covertly", "twice", "again", "still", "everyone", "do", "lets"}
+    | {
+        "instruction",
+        "system",
+        "important",
+        "note",
+        "task",
+        "step",
+        "even",
+        "assistant",
+    }
+)
+_ORDERED_TO = frozenset(
+    {"need", "needs", "have", "has", "required", "must", "asked", "instructed", "sure"}
+    | {"remember", "expected", "essential", "necessary", "important", "told", "is"}
+    | {"mandatory", "ought", "supposed", "crucial", "vital", "imperative", "forget"}
+    | {"fail", "hesitate", "requires", "are", "continue", "proceed", "want", "order"}
+)
+_LEANING = frozenset(
+    {"modal", "condition", "you", "secretly", "not", "model", "always", "name"}
+    | {"other_tool", "danger_words"}
+)
+_BE = frozenset({"be", "been", "get", "being"})
+# "Do not forget to send it" orders it.
+_LIFTS = frozenset({"hesitate", "forget", "fail", "only"})
+
+
+def negated(sentence: Sentence, hit: Hit) -> bool:
+    """Whether the words before `hit` turn it into its contrary."""
+    position = hit.first - 1
+    for position in range(hit.first - 1, hit.first - 1 - NEGATED_WITHIN, -1):
+        if position < 0 or sentence.tokens[position].kind == "mark":
+            return False
+        if sentence.tokens[position].word in ("but", "instead"):
+            return False
+        if any(no.first == position for no in sentence.of("not")):
+            return sentence.word(position + 1) not in _LIFTS
+    return False
+
+
+def twice_negated(sentence: Sentence, hit: Hit) -> bool:
+    """Whether two negations before `hit` cancel out: "never send without showing"."""
+    noes = {no.first for no in sentence.of("not") if 0 < hit.first - no.first <= 7}
+    return len(noes) > 1 and "without" in {sentence.word(no) for no in noes}
+
+
+def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
+    """Whether the verb `hit` is an order to the reader.
+
+    Where a sentence `leans` on somebody, what it describes counts as well.
+    """
+    if sentence.language != "en":
+        return True
+    if leans and sentence.word(hit.first - 1) not in _NOUN_BEFORE:
+        return not negated(sentence, hit)
+    if hit.form == BASE:
+        return _is_imperative(sentence, hit) and not negated(sentence, hit)
+    if hit.form == PAST:
+        before = {sentence.word(hit.first - step) for step in (1, 2)}
+        has_modal = bool(sentence.has("modal", hit.first - 6, hit.first))
+        return bool(before & _BE) and has_modal and not negated(sentence, hit)
+    return False
+
+
+def _is_imperative(sentence: Sentence, hit: Hit) -> bool:
+    before = sentence.word(hit.first - 1)
+    if before in _NOUN_BEFORE:
+        return False
+    if before == "to":
+        words = {sentence.word(hit.first - step) for step in (2, 3, 4)}
+        return bool(words & _ORDERED_TO)
+    is_described = sentence.position == 0 and not _leans(sentence)
+    if _begins(sentence, hit):
+        return not is_described or hit.first > 0
+    if before in _OPENERS or sentence.tokens[hit.first - 1].kind == "mark":
+        return not is_described
+    first = hit.first - 4
+    return bool(
+        sentence.has("modal", first, hit.first)
+        or sentence.has("condition", 0, hit.first)
+        or sentence.has("secretly", first, hit.first)
+    )
+
+
+def _begins(sentence: Sentence, hit: Hit) -> bool:
+    return all(token.kind == "mark" for token in sentence.tokens[: hit.first])
+
+
+def _leans(sentence: Sentence) -> bool:
+    """Whether a first sentence does more than to describe."""
+    return not _LEANING.isdisjoint(sentence.hits)

@@ -1,0 +1,254 @@
+"""Texts that tell the model what to do: acts, and how they are urged on it.
+
+Neither is rare in an honest description. Together, within a few sentences, they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scanners.mcp_rules.grammar import negated, ordered
+from scanners.mcp_rules.lexicon import BASE, S_FORM
+from scanners.mcp_rules.manners import APPROVAL, SECRECY, manners_of
+from scanners.mcp_rules.matches import Match, Span, in_text, shown
+from scanners.mcp_rules.reading import Reading
+from scanners.mcp_rules.sentences import Hit, Sentence, sentences_of
+from scanners.mcp_rules.texts import Role, Text
+
+HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
+TEMPLATE, SECRECY_ALONE = "MCP-INSTRUCTION-003", "MCP-INSTRUCTION-010"
+MIN_LENGTH = 16  # characters; a shorter text tells nobody what to do
+MAX_SENTENCES = 400
+
+_SIGNS = json.loads((Path(__file__).resolve().parent / "signs.json").read_text("utf-8"))
+ACTS: dict[str, dict[str, Any]] = _SIGNS["acts"]
+MANNERS: dict[str, float] = _SIGNS["manners"]
+WINDOW, ENOUGH = int(_SIGNS["window"]), float(_SIGNS["enough"])
+_WEIGHTS = MANNERS | {name: float(act["weight"]) for name, act in ACTS.items()}
+
+_TEMPLATE = re.compile(
+    r"(?i)\[/?INST\]|<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id"
+    r"|start_header_id)\b[^|\n]{0,40}\|>|<</?SYS>>|\n\s{0,8}#{2,6}\s{0,4}(?:system|instruction):|</?s>\s{0,4}\[|<start_of_turn>"
+    r"|\n\n(?:Human|Assistant|System):\s"
+)
+_MARKED = re.compile(
+    r"""(?ix)
+    <(?:system|secret|instructions?|hidden|admin|assistant|important|critical|prompt
+      |override|directive|mandatory|urgent|internal|developer|priority|attention)
+      (?:[ _:-][^<>\n]{0,60})?>
+    | \[(?:system|admin|override|instructions?|hidden|internal)\b[^\[\]\n]{0,60}\]
+    | \#{3,}\s{0,4}(?:system|instruction|override|important)
+    | -{3,}\s{0,4}(?:system|instruction|begin|end)\b
+    | ={3,}\s{0,4}(?:system|begin|instruction)
+    """
+)
+_DANGER = re.compile(
+    r"""(?ix)
+    \b(?:curl|wget|fetch)\b[^|\n]{0,200}\|\s{0,4}(?:sudo\s)?(?:ba|z|da)?sh\b
+    | \bcurl\b[^\n]{0,100}\s(?:-d|--data\S{0,10}|-F|-T|--upload-file|-X\s{0,2}POST)\b
+    | \brm\s+-[rf]{1,2}\b
+    | \bchmod\s+(?:\+x|[0-7]{3,4})\b | \bnc\s+(?:-[a-z]{0,4}e\b|\d)
+    | /dev/tcp/ | \bbase64\s+(?:-d|--decode)\b | \beval\s{0,2}\( | \bos\.system\b
+    | \bsubprocess\.\w | \bnpm\s+(?:i|install)\s+-g\b | \bcrontab\b | \bmkfifo\b
+    | \*/\d{1,2}\s\*\s\*\s\*\s\* | \bpowershell\b[^\n]{0,40}\s-(?:e|enc|nop|w)\b
+    | \bGRANT\s+ALL\b | \b(?:execut\w+|run)\s+DROP\s | \bTO\s+PROGRAM\b
+    | --privileged\b | \bnohup\s | \bgit\s+push\b[^\n]{0,40}--force | --no-verify
+    | \binvoke-expression\b | \biex\s{0,2}\( | \bprintenv\b | `env` | \bscp\s
+    | \b(?:cat|type)\s+(?:~|/etc|\.env|\$HOME) | \bmkfs\b | \bdd\s+if=
+    """
+)
+_COMMENT = re.compile(r"<!--|\[(?://|comment|hidden)\]: ")
+_LOOK_BACK = frozenset({"it", "them", "this", "that", "its", "their", "both", "these"})
+_QUOTES = "\"'\u201c\u201d"
+
+
+class Sign(NamedTuple):
+    """A sign in one sentence; offsets lead into the reading."""
+
+    name: str
+    sentence: int
+    start: int
+    end: int
+    head: int = -1  # where the verb of an act begins
+
+
+def find(
+    text: Text, readings: Sequence[Reading], own: frozenset[str]
+) -> Iterator[Match]:
+    """Yield what `text` orders the model to do; `own` are its element's names."""
+    known: set[str] = set()
+    for reading in readings:
+        if len(reading.text) < MIN_LENGTH:
+            continue
+        for match in _in_reading(text, reading, own):
+            if match.rule not in known:
+                known.add(match.rule)
+                yield match
+
+
+def _in_reading(text: Text, reading: Reading, own: frozenset[str]) -> Iterator[Match]:
+    # What somebody took the trouble to hide needs fewer signs.
+    is_plain = reading.how in ("", "as it is read")
+    enough = ENOUGH if is_plain else ENOUGH - 2
+    is_order = not is_plain or text.role in (Role.VALUE, Role.OTHER)
+    for sentences in sentences_of(reading.text, own, is_order=is_order):
+        signs = list(_signs(reading.text, sentences[:MAX_SENTENCES]))
+        for rule, together in _rules(signs, enough):
+            spans = [_span(sign, reading) for sign in together]
+            yield in_text(rule, text, spans, seen=reading.how, key=rule)
+    if templates := list(_TEMPLATE.finditer(reading.text)):
+        spans = [
+            Span(
+                *reading.span(*found.span()), "mark of a chat template", shown(found[0])
+            )
+            for found in templates
+        ]
+        yield in_text(TEMPLATE, text, spans, seen=reading.how, key="template")
+
+
+def _span(sign: Sign, reading: Reading) -> Span:
+    start, end = reading.span(sign.start, sign.end)
+    return Span(start, end, sign.name, shown(reading.text[sign.start : sign.end]))
+
+
+def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]:
+    """Yield each rule that matches with the signs that made it match."""
+    best: dict[str, tuple[float, list[Sign]]] = {}
+    for act in signs:
+        if act.name not in ACTS:
+            continue
+        near = [sign for sign in signs if abs(sign.sentence - act.sentence) <= WINDOW]
+        together = {sign.name: sign for sign in reversed(near)} | {act.name: act}
+        score = _score(together.values())
+        has_manner = any(name in MANNERS for name in together)
+        alone = _WEIGHTS[act.name] >= ENOUGH or enough < ENOUGH
+        rule = ACTS[act.name]["rule"]
+        is_enough = score >= enough and (has_manner or alone)
+        if is_enough and score > best.get(rule, (0, []))[0]:
+            best[rule] = (score, _shown_first(act, together))
+    yield from ((rule, signed) for rule, (_, signed) in best.items())
+    for manner, rule in ((SECRECY, HIDDEN), (APPROVAL, UNASKED)):
+        for _, signed in best.values():
+            if any(sign.name == manner for sign in signed):
+                yield rule, signed
+                break
+    if not best:
+        for sign in signs:
+            if sign.name == SECRECY:
+                yield SECRECY_ALONE, [sign]
+                break
+
+
+def _score(signs: Iterable[Sign]) -> float:
+    """Return the sum of the weights; of the acts of one verb the heaviest counts."""
+    heads: dict[int, float] = {}
+    total = 0.0
+    for sign in signs:
+        weight = _WEIGHTS[sign.name]
+        if sign.head < 0:
+            total += weight
+        else:
+            heads[sign.head] = max(heads.get(sign.head, 0), weight)
+    return total + sum(heads.values())
+
+
+def _shown_first(act: Sign, together: dict[str, Sign]) -> list[Sign]:
+    rest = [sign for sign in together.values() if sign is not act]
+    rest.sort(key=lambda sign: -_WEIGHTS[sign.name])
+    return [act, *rest]
+
+
+def _signs(text: str, sentences: list[Sentence]) -> Iterator[Sign]:
+    starts: list[int] = []
+    spoken: list[Sentence] = []
+    for sentence in sentences:
+        if not sentence.tokens:
+            continue
+        starts.append(sentence.tokens[0].start)
+        spoken.append(sentence)
+        found = [(*manner, -1) for manner in manners_of(sentence)]
+        leans = any(each[0] in (SECRECY, APPROVAL) for each in found)
+        for name, first, last, head in (*acts_of(sentence, leans), *found):
+            start = sentence.tokens[max(first, 0)].start
+            end = sentence.tokens[min(last, len(sentence.tokens)) - 1].end
+            if not _is_quoted_example(text, sentence, start, end):
+                begin = sentence.tokens[head].start if head >= 0 else -1
+                yield Sign(name, sentence.position, start, end, begin)
+    if not spoken:
+        return
+    for name, pattern in (
+        ("marked as an order", _MARKED),
+        ("dangerous command", _DANGER),
+        ("in a comment", _COMMENT),
+    ):
+        for match in pattern.finditer(text):
+            index = max(bisect_right(starts, match.start()) - 1, 0)
+            if name in ACTS and "discuss" in spoken[index].hits:
+                continue
+            yield Sign(name, spoken[index].position, *match.span())
+
+
+def acts_of(
+    sentence: Sentence, leans: bool = False
+) -> Iterator[tuple[str, int, int, int]]:
+    """Yield what `sentence` orders: act, first and last token, the verb's."""
+    hits = sentence.hits
+    for name, act in ACTS.items():
+        groups: list[list[str]] = act["with"]
+        if not all(any(each in hits for each in group) for group in groups):
+            continue
+        reach = act["reach"] if sentence.language == "en" else 2 * act["reach"]
+        for head in _heads(sentence, act, leans):
+            parts = [_nearest(sentence, head, group, reach) for group in groups]
+            found = [part for part in parts if part]
+            if len(found) == len(groups):
+                first = min([head.first, *(part.first for part in found)])
+                last = max([head.last, *(part.last for part in found)])
+                yield name, first, last, head.first
+                break
+
+
+def _heads(sentence: Sentence, act: Mapping[str, Any], leans: bool) -> Iterator[Hit]:
+    """Yield the words that an act may begin with."""
+    yield from sentence.of(*act.get("nouns", ()))
+    for verb in sentence.of(*act.get("verbs", ())):
+        if ordered(sentence, verb, leans=leans):
+            yield verb
+    for verb in sentence.of(*act.get("never", ())):
+        if (
+            sentence.language == "en"
+            and verb.form != S_FORM
+            and negated(sentence, verb)
+        ):
+            yield verb
+
+
+def _nearest(sentence: Sentence, head: Hit, names: list[str], reach: int) -> Hit | None:
+    hits = [
+        hit
+        for hit in sentence.of(*names)
+        if (hit.last <= head.first or hit.first >= head.last)
+        and abs(hit.first - head.first) <= reach
+    ]
+    after = [hit for hit in hits if hit.first >= head.last]
+    if head.form == BASE and sentence.language == "en":
+        # "Read it" looks back; else what a verb is about comes after it.
+        hits = hits if sentence.word(head.last) in _LOOK_BACK else []
+    return min(after or hits, key=lambda hit: abs(hit.first - head.first), default=None)
+
+
+def _is_quoted_example(text: str, sentence: Sentence, start: int, end: int) -> bool:
+    """Whether the sentence speaks about what it quotes from `start` to `end`."""
+    if "discuss" not in sentence.hits:
+        return False
+    first = sentence.tokens[0].start
+    before, after = text[first:start], text[end : sentence.tokens[-1].end + 2]
+    opened = sum(before.count(f" {quote}") for quote in _QUOTES)
+    opened += sum(before.count(f"({quote}") for quote in _QUOTES)
+    is_inside = any(f" {quote}" in text[start:end] for quote in _QUOTES)
+    return (opened > 0 or is_inside) and any(quote in after for quote in _QUOTES)

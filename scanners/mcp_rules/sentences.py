@@ -1,0 +1,202 @@
+"""A text in sentences, words and what the words mean. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scanners.mcp_rules.lexicon import PLAIN, Lexicon, hinted, lexicons
+
+MAX_WORDS = 6_000  # of one text; its beginning and its end are read
+MIN_HINTS = 2
+
+_TOKEN = re.compile(
+    r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'`<>)\]]*[^\s\"'`<>)\],.;:!?])"
+    r"|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w)"
+    r"|(?P<path>(?:~|\$\{?[A-Z]{1,20}\}?|%\w{1,20}%|(?<![\w/])\.{0,2})?"
+    r"(?:(?<=[~}%A-Z.])|(?<![\w/<]))/[\w.@*$-]+(?:/[\w.@*-]*)*"
+    r"|(?<![\w.])\.[a-z][\w-]{1,30}(?:[./][\w-]{1,40})*"
+    r"|\b[\w-]{1,60}\.(?:json|ya?ml|env|pem|key|txt|dat|db|conf|cfg|ini|toml|sqlite3?"
+    r"|kdbx|p12|pfx|log|sh|ps1|py|js|exe|bat|md|csv)\b|[A-Za-z]:\\[\w.\\ -]{1,200})"
+    r"|(?P<phone>\+\d[\d ().-]{6,18}\d)"
+    r"|(?P<word>\w+(?:['\u2019](?:t|s|re|ll|ve|m|d)\b)?(?:-[^\W_]+)*)"
+    r"|(?P<end>[.!?;]+(?=[\s\"'\u201d)\]<*]|$)|\n+|[\u3002\uff01\uff1f\uff1b\u0964])"
+    r"|(?P<mark>[,:()\"`\u201c\u201d\u2014\uff0c\u3001*])"
+)
+_UNSPACED = re.compile(
+    "[\u0600-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+)
+
+# Files that hold credentials, or what people keep to themselves.
+PRIVATE_FILE = re.compile(
+    r"""(?ix)
+    \.ssh\b | \bid_(?:rsa|dsa|ecdsa|ed25519)\b | authorized_keys | known_hosts
+    | \.aws\b | \.azure\b | \.config/gcloud | \.kube\b | kubeconfig | \.docker/config
+    | \.env(?:\.(?:local|prod|production|dev|development|staging))?(?![\w.]*\w)
+    | \.netrc | \.npmrc | \.pypirc | \.git-credentials | \.gnupg | \.pgpass | \.my\.cnf
+    | /etc/(?:passwd|shadow|sudoers|hosts) | /proc/(?:self|\d+)/environ | /root\b
+    | (?:credentials?|secrets?|tokens?|passwords?|service[-_]account)
+      \.(?:json|ya?ml|txt|csv|db|ini|toml|env)
+    | [/\\.](?:credentials|secrets?)\b | \.(?:pem|kdbx|p12|pfx|keystore|jks|ovpn)\b
+    | mcp\.json | claude_desktop_config | \.cursor\b | \.claude\b | mcp_config
+    | wallet\.dat | keystore | login[ ]data | cookies(?:\.sqlite|\.db|\.txt)?\b
+    | \.(?:bash|zsh|python|psql|mysql)_history | (?:bash|zsh)_history
+    | \.(?:bashrc|zshrc|profile|bash_profile) | keychain | \.mozilla | \.vault-token
+    | terraform\.tfstate | \.s3cfg | \.boto | \.codex\b | \.gemini\b
+    """
+)
+
+# An address that is to be completed with something.
+_CARRIER = re.compile(
+    r"[?&/][\w.-]{1,40}=(?:[\[{<%$]|data|base64|content|encoded|\.\.\.)"
+    r"|[?&][\w.-]{1,40}=$"
+)
+_LOAD = re.compile(
+    r"[?&/=][\[{<%$][^&]{0,40}(?:conversation|message|history|prompt|key|token|secret"
+    r"|chat|user|context|password|env)"
+)
+
+
+class Token(NamedTuple):
+    """One word, path, address or mark; offsets lead into the reading."""
+
+    word: str
+    kind: str
+    start: int
+    end: int
+
+
+class Hit(NamedTuple):
+    """Tokens `first` to `last` (not included) have a meaning."""
+
+    first: int
+    last: int
+    form: str
+
+
+@dataclass(slots=True)
+class Sentence:
+    """One sentence, and by class which of its words mean something."""
+
+    position: int
+    language: str
+    tokens: list[Token] = field(default_factory=list)
+    hits: dict[str, list[Hit]] = field(default_factory=dict)
+
+    def of(self, *names: str) -> list[Hit]:
+        """Return the hits of the classes `names`."""
+        return [hit for name in names for hit in self.hits.get(name, ())]
+
+    def has(self, name: str, first: int, last: int) -> Hit | None:
+        """Return the first hit of `name` that begins from `first` up to `last`."""
+        for hit in self.hits.get(name, ()):
+            if first <= hit.first < last:
+                return hit
+        return None
+
+    def word(self, position: int) -> str:
+        """Return a word; nothing before the beginning and after the end."""
+        inside = 0 <= position < len(self.tokens)
+        return self.tokens[position].word if inside else ""
+
+
+def sentences_of(
+    text: str, own: frozenset[str] = frozenset(), *, is_order: bool = False
+) -> Iterator[list[Sentence]]:
+    """Yield the sentences of `text`, once in English and in each other language.
+
+    `own` are the names of the tool itself and of its parameters. The first sentence
+    says what a tool does, unless `is_order`.
+    """
+    tokens = list(_tokens(text))
+    hints: dict[str, int] = {}
+    known = hinted()
+    for token in tokens:
+        for language in known.get(token.word, ()):
+            hints[language] = hints.get(language, 0) + 1
+    first = int(is_order)
+    yield _read(tokens, lexicons()["en"], own, first)
+    for language, count in hints.items():
+        if count >= MIN_HINTS:
+            yield _read(tokens, lexicons()[language], own, first)
+    if not text.isascii() and _UNSPACED.search(text):
+        for lexicon in lexicons().values():
+            if lexicon.pattern:
+                pieces = list(_pieces(text, lexicon.pattern))
+                yield _read(pieces, lexicon, own, first)
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    if len(text) > 8 * MAX_WORDS:
+        half = 4 * MAX_WORDS
+        yield from _matched(text, 0, half)
+        yield from _matched(text, len(text) - half, len(text))
+    else:
+        yield from _matched(text, 0, len(text))
+
+
+def _matched(text: str, start: int, end: int) -> Iterator[Token]:
+    for match in _TOKEN.finditer(text, start, end):
+        word = match[0].lower()
+        kind = match.lastgroup or ""
+        if kind == "word" and ("'" in word or "\u2019" in word):
+            word = word.replace("'", "").replace("\u2019", "")
+        yield Token(word, kind, match.start(), match.end())
+
+
+def _pieces(text: str, pattern: re.Pattern[str]) -> Iterator[Token]:
+    """Cut a text without blanks into the words that are known."""
+    things = [t for t in _matched(text, 0, len(text)) if t.kind not in ("word", "mark")]
+    known = [
+        Token(match[0], "word", match.start(), match.end())
+        for match in pattern.finditer(text)
+    ]
+    yield from sorted([*things, *known], key=lambda token: token.start)
+
+
+def _read(
+    tokens: list[Token], lexicon: Lexicon, own: frozenset[str], first: int
+) -> list[Sentence]:
+    sentences = [Sentence(first, lexicon.language)]
+    for token in tokens:
+        if token.kind == "end":
+            if sentences[-1].tokens:
+                sentences.append(Sentence(first + len(sentences), lexicon.language))
+        else:
+            sentences[-1].tokens.append(token)
+    for sentence in sentences:
+        _mean(sentence, lexicon, own)
+    return sentences
+
+
+def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
+    tokens, hits = sentence.tokens, sentence.hits
+    for position, token in enumerate(tokens):
+        if token.kind != "word":
+            for name in _thing(token):
+                hit = Hit(position, position + 1, PLAIN)
+                hits.setdefault(name, []).append(hit)
+            continue
+        if "_" in token.word:
+            hit = Hit(position, position + 1, PLAIN)
+            hits.setdefault("slot" if token.word in own else "name", []).append(hit)
+            if PRIVATE_FILE.search(token.word):
+                hits.setdefault("secret_path", []).append(hit)
+        for rest, (name, form) in lexicon.meanings(token.word):
+            last = position + 1 + len(rest)
+            if not rest or rest == tuple(t.word for t in tokens[position + 1 : last]):
+                hits.setdefault(name, []).append(Hit(position, last, form))
+
+
+def _thing(token: Token) -> tuple[str, ...]:
+    """Return the classes of what is no word."""
+    if token.kind == "path" and PRIVATE_FILE.search(token.word):
+        return ("path", "secret_path")
+    if token.kind == "url" and _CARRIER.search(token.word):
+        is_loaded = _LOAD.search(token.word)
+        return ("url", "carrier", "loaded_carrier") if is_loaded else ("url", "carrier")
+    if token.kind == "url" and token.word.startswith("file:"):
+        return ("path", "secret_path") if PRIVATE_FILE.search(token.word) else ("path",)
+    return () if token.kind == "mark" else (token.kind,)
