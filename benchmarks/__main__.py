@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import (
     large_upload,
     latency,
+    mcp_engine,
     memory,
     reading,
     reuse,
@@ -21,3 +22,4 @@ memory.main()
 large_upload.main()
 reading.main()
 writing.main()
+mcp_engine.main()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from scanners.mcp_rules import hidden, launching, orders
+from scanners.mcp_rules import abilities, between, hidden, launching, orders, reach
 from scanners.mcp_rules.matches import Match
 from scanners.mcp_rules.reading import readings
 from scanners.mcp_rules.texts import Role, texts_of
@@ -32,6 +32,9 @@ def examine(document: Mapping[str, Any]) -> list[Match]:
 
 def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
     yield from launching.find(document)
+    yield from between.find(document)
+    for position, tool in enumerate(document.get("tools") or []):
+        yield from abilities.find(tool, f"/tools/{position}")
     for element, texts in groupby(texts_of(document), key=lambda text: text.element):
         together = list(texts)
         own = frozenset(
@@ -40,6 +43,7 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
             if text.role is Role.PARAMETER
             or (text.role is Role.NAME and text.pointer == f"{element}/name")
         )
+        yield from reach.find(together)
         for text in together:
             read = readings(text.value)
             yield from hidden.find(text, read)

@@ -47,6 +47,19 @@ _ORDERED_TO = frozenset(
     | {"mandatory", "ought", "supposed", "crucial", "vital", "imperative", "forget"}
     | {"fail", "hesitate", "requires", "are", "continue", "proceed", "want", "order"}
 )
+_WANTED = frozenset(
+    {"permit", "want", "wants", "need", "needs", "ask", "asks", "order", "orders"}
+    | {
+        "instruct",
+        "instructs",
+        "require",
+        "requires",
+        "tell",
+        "tells",
+        "expect",
+        "asked",
+    }
+)
 _LEANING = frozenset(
     {"modal", "condition", "you", "secretly", "not", "model", "always", "name"}
     | {"other_tool", "danger_words"}
@@ -99,6 +112,9 @@ def _is_imperative(sentence: Sentence, hit: Hit) -> bool:
         return False
     if before == "to":
         words = {sentence.word(hit.first - step) for step in (2, 3, 4)}
+        if sentence.word(hit.first - 2) == "you":
+            # "I permit you to" orders; "allows you to" describes.
+            return sentence.word(hit.first - 3) in _WANTED
         return bool(words & _ORDERED_TO)
     is_described = sentence.position == 0 and not _leans(sentence)
     if _begins(sentence, hit):

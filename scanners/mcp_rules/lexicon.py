@@ -16,6 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "words"
 MIN_STEM = 3
+MAX_KNOWN = 50_000  # words; a stranger's text must not fill the memory
+MAX_STEM = 40
 
 PLAIN, BASE, S_FORM, ING, PAST = "", "base", "s", "ing", "past"
 
@@ -36,15 +38,24 @@ class Lexicon:
     stems: dict[str, list[Meaning]] = field(default_factory=dict)
     hints: frozenset[str] = frozenset()
     pattern: re.Pattern[str] | None = None
+    _known: dict[str, tuple[Phrase, ...]] = field(default_factory=dict)
 
-    def meanings(self, word: str) -> list[Phrase]:
+    def meanings(self, word: str) -> tuple[Phrase, ...]:
         """Return the phrases that begin with `word`."""
-        found = self.phrases.get(word, [])
-        if self.stems:
-            for length in range(MIN_STEM, len(word) + 1):
-                for meaning in self.stems.get(word[:length], ()):
-                    found = [*found, ((), meaning)]
+        found = self._known.get(word)
+        if found is None:
+            found = tuple(self._looked_up(word))
+            if len(self._known) < MAX_KNOWN:
+                self._known[word] = found
         return found
+
+    def _looked_up(self, word: str) -> Iterator[Phrase]:
+        yield from self.phrases.get(word, ())
+        for length in (
+            range(MIN_STEM, min(len(word), MAX_STEM) + 1) if self.stems else ()
+        ):
+            for meaning in self.stems.get(word[:length], ()):
+                yield (), meaning
 
 
 @cache

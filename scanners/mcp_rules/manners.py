@@ -4,24 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scanners.mcp_rules.acts import SIGNS
 from scanners.mcp_rules.grammar import negated, twice_negated
 from scanners.mcp_rules.lexicon import BASE, ING, PAST
 from scanners.mcp_rules.sentences import Hit, Sentence
 
 SECRECY, APPROVAL = "kept from the user", "without approval"
+WITHHELD = "keeps something back"
 
 type Found = tuple[str, int, int]  # sign, first and last token of the sentence
 
 _ABOUT_IT = frozenset(
     {"it", "this", "that", "about", "so", "anything", "them", "these", "to"}
 )
+_DEED = frozenset(
+    {"that", "about", "this", "it", "you", "of", "and", "or", "because", "anything"}
+    | {
+        "what",
+        "before",
+        "since",
+        "as",
+        "so",
+        "under",
+        "even",
+        "at",
+        "why",
+        "when",
+        "but",
+    }
+)
+_USED = frozenset(
+    {"called", "used", "invoked", "executed", "calling", "using", "invoking", "runs"}
+    | {"executing", "run", "calls", "uses", "invokes", "returned", "asks", "opened"}
+)
 _SECRET = frozenset({"not", "secretly", "keep", "conceal", "hush"})
 _ASKS = frozenset({"ask", "asked", "asking", "confirm", "prompt"})
 _UNASKED = frozenset({"consent", "ask", "unasked"})
 
 
-def manners_of(sentence: Sentence) -> Iterator[Found]:
-    """Yield how `sentence` leans on the model."""
+_MENTIONED = [(sign, tuple(names)) for sign, names in SIGNS["mentioned"].items()]
+
+
+def leanings_of(sentence: Sentence) -> Iterator[Found]:
+    """Yield whether `sentence` keeps something from somebody, or asks nobody."""
     hits = sentence.hits
     if sentence.language == "en":
         if not _SECRET.isdisjoint(hits):
@@ -30,25 +55,21 @@ def manners_of(sentence: Sentence) -> Iterator[Found]:
             yield from _approval(sentence)
     else:
         yield from _foreign(sentence)
+
+
+def manners_of(sentence: Sentence) -> Iterator[Found]:
+    """Yield how else `sentence` leans on the model."""
     yield from _single(sentence)
     yield from _paired(sentence)
 
 
 def _single(sentence: Sentence) -> Iterator[Found]:
-    for sign, names in (
-        ("threatens to fail", ("otherwise",)),
-        ("gives a pretext", ("pretext",)),
-        ("speaks to the model", ("reader",)),
-        ("must", ("modal",)),
-        ("always", ("always",)),
-        ("against the user's wish", ("against",)),
-        ("names other tools", ("other_tool",)),
-        ("names a tool", ("name",)),
-        ("speaks as the one in charge", ("commander",)),
-        ("names an address outside", ("url", "mail", "outside")),
-    ):
-        if found := sentence.of(*names):
-            yield sign, found[0].first, found[0].last
+    for sign, names in _MENTIONED:
+        for name in names:
+            if name in sentence.hits:
+                found = sentence.hits[name][0]
+                yield sign, found.first, found.last
+                break
 
 
 def _paired(sentence: Sentence) -> Iterator[Found]:
@@ -64,6 +85,14 @@ def _paired(sentence: Sentence) -> Iterator[Found]:
             last = used.last if used else condition.last
             yield "depends on another action", condition.first, last
             break
+    for condition in sentence.of("condition"):
+        first, last = condition.first, condition.last + 7
+        other = sentence.has("name", first, last) or sentence.has(
+            "other_tool", first, last
+        )
+        if other and _USED & {sentence.word(n) for n in range(first, last + 2)}:
+            yield "tied to another tool's use", first, other.last
+            break
     for slot in sentence.of("slot"):
         if any(0 < slot.first - verb.first <= 12 for verb in sentence.of("pass")):
             yield "puts it into a parameter", slot.first, slot.last
@@ -78,6 +107,11 @@ def _secrecy(sentence: Sentence) -> Iterator[Found]:
     for first, last in _secret_parts(sentence):
         yield SECRECY, first, last
         return
+    for tell in sentence.of("tell"):
+        is_negated = negated(sentence, tell) and not twice_negated(sentence, tell)
+        if is_negated and _is_about_the_user(sentence, tell):
+            yield WITHHELD, tell.first - 1, tell.last
+            return
 
 
 def _secret_parts(sentence: Sentence) -> Iterator[tuple[int, int]]:
@@ -85,7 +119,7 @@ def _secret_parts(sentence: Sentence) -> Iterator[tuple[int, int]]:
         yield hit.first, hit.last
     for hit in sentence.of("tell"):
         is_negated = negated(sentence, hit) and not twice_negated(sentence, hit)
-        if is_negated and _is_about_the_user(sentence, hit):
+        if is_negated and _is_about_the_deed(sentence, hit):
             yield hit.first - 1, hit.last
     for keep in sentence.of("keep"):
         secret = sentence.has("secret", keep.last, keep.last + 6)
@@ -109,6 +143,23 @@ def _secret_parts(sentence: Sentence) -> Iterator[tuple[int, int]]:
             user = sentence.has("user", no.last, no.last + 4)
             if user:
                 yield no.first, known.last
+
+
+def _is_about_the_deed(sentence: Sentence, tell: Hit) -> bool:
+    """Whether what is not to be told is what is done, and no answer or number."""
+    if not _is_about_the_user(sentence, tell):
+        return False
+    user = sentence.has("user", tell.last, tell.last + 6)
+    if user is None:
+        return True
+    between = {sentence.word(n) for n in range(tell.last, user.first)}
+    after = sentence.word(user.last)
+    tokens = sentence.tokens
+    ends = user.last >= len(tokens) or tokens[user.last].kind == "mark"
+    if between & _ABOUT_IT - {"to"} or ("you" in sentence.hits and "step" in between):
+        return True
+    is_bare = not between - {"the", "to", "your", "any", "a", "other", "their"}
+    return is_bare and (ends or after in _DEED)
 
 
 def _is_about_the_user(sentence: Sentence, tell: Hit) -> bool:
@@ -159,5 +210,3 @@ def _foreign(sentence: Sentence) -> Iterator[Found]:
         yield SECRECY, tells[0].first, tells[0].last
     if "not" in hits and (consents := sentence.of("consent")):
         yield APPROVAL, consents[0].first, consents[0].last
-    if modals := sentence.of("modal"):
-        yield "must", modals[0].first, modals[0].last

@@ -5,19 +5,22 @@ Neither is rare in an honest description. Together, within a few sentences, they
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from scanners.mcp_rules.grammar import negated, ordered
-from scanners.mcp_rules.lexicon import BASE, S_FORM
-from scanners.mcp_rules.manners import APPROVAL, SECRECY, manners_of
+from scanners.mcp_rules.acts import ACTS, SIGNS, acts_of, order_of
+from scanners.mcp_rules.manners import (
+    APPROVAL,
+    SECRECY,
+    WITHHELD,
+    leanings_of,
+    manners_of,
+)
 from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
-from scanners.mcp_rules.sentences import Hit, Sentence, sentences_of
+from scanners.mcp_rules.sentences import Sentence, sentences_of
 from scanners.mcp_rules.texts import Role, Text
 
 HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
@@ -25,11 +28,9 @@ TEMPLATE, SECRECY_ALONE = "MCP-INSTRUCTION-003", "MCP-INSTRUCTION-010"
 MIN_LENGTH = 16  # characters; a shorter text tells nobody what to do
 MAX_SENTENCES = 400
 
-_SIGNS = json.loads((Path(__file__).resolve().parent / "signs.json").read_text("utf-8"))
-ACTS: dict[str, dict[str, Any]] = _SIGNS["acts"]
-MANNERS: dict[str, float] = _SIGNS["manners"]
-WINDOW, ENOUGH = int(_SIGNS["window"]), float(_SIGNS["enough"])
-_WEIGHTS = MANNERS | {name: float(act["weight"]) for name, act in ACTS.items()}
+MANNERS: dict[str, float] = SIGNS["manners"]
+WINDOW, ENOUGH = int(SIGNS["window"]), float(SIGNS["enough"])
+_WEIGHTS = MANNERS | {name: act.weight for name, act in ACTS.items()}
 
 _TEMPLATE = re.compile(
     r"(?i)\[/?INST\]|<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id"
@@ -63,7 +64,18 @@ _DANGER = re.compile(
     """
 )
 _COMMENT = re.compile(r"<!--|\[(?://|comment|hidden)\]: ")
-_LOOK_BACK = frozenset({"it", "them", "this", "that", "its", "their", "both", "these"})
+# Without one of its marks, in small letters, a pattern has nothing to find.
+_COMMANDS = (
+    *("curl", "wget", "fetch", "rm -", "chmod", "nc ", "/dev/tcp", "base64", "eval"),
+    *("os.system", "subprocess", "npm i", "crontab", "mkfifo", "* * *", "powershell"),
+    *("grant", "drop", "program", "--privileged", "nohup", "git push", "--no-verify"),
+    *("iex", "invoke", "printenv", "`env`", "scp ", "cat ", "type ", "mkfs", "dd if"),
+)
+_PATTERNS = (
+    ("marked as an order", _MARKED, ("<", "[", "###", "---", "===")),
+    ("dangerous command", _DANGER, _COMMANDS),
+    ("in a comment", _COMMENT, ("<!--", "]: ")),
+)
 _QUOTES = "\"'\u201c\u201d"
 
 
@@ -97,7 +109,7 @@ def _in_reading(text: Text, reading: Reading, own: frozenset[str]) -> Iterator[M
     enough = ENOUGH if is_plain else ENOUGH - 2
     is_order = not is_plain or text.role in (Role.VALUE, Role.OTHER)
     for sentences in sentences_of(reading.text, own, is_order=is_order):
-        signs = list(_signs(reading.text, sentences[:MAX_SENTENCES]))
+        signs = _signs(reading.text, sentences[:MAX_SENTENCES])
         for rule, together in _rules(signs, enough):
             spans = [_span(sign, reading) for sign in together]
             yield in_text(rule, text, spans, seen=reading.how, key=rule)
@@ -127,7 +139,7 @@ def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]
         score = _score(together.values())
         has_manner = any(name in MANNERS for name in together)
         alone = _WEIGHTS[act.name] >= ENOUGH or enough < ENOUGH
-        rule = ACTS[act.name]["rule"]
+        rule = ACTS[act.name].rule
         is_enough = score >= enough and (has_manner or alone)
         if is_enough and score > best.get(rule, (0, []))[0]:
             best[rule] = (score, _shown_first(act, together))
@@ -139,7 +151,7 @@ def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]
                 break
     if not best:
         for sign in signs:
-            if sign.name == SECRECY:
+            if sign.name in (SECRECY, WITHHELD):
                 yield SECRECY_ALONE, [sign]
                 break
 
@@ -163,83 +175,51 @@ def _shown_first(act: Sign, together: dict[str, Sign]) -> list[Sign]:
     return [act, *rest]
 
 
-def _signs(text: str, sentences: list[Sentence]) -> Iterator[Sign]:
-    starts: list[int] = []
-    spoken: list[Sentence] = []
-    for sentence in sentences:
-        if not sentence.tokens:
+def _signs(text: str, sentences: list[Sentence]) -> list[Sign]:
+    """Return the acts of a text, and the manners around them."""
+    spoken = [sentence for sentence in sentences if sentence.tokens]
+    signs: list[Sign] = []
+    for sentence in spoken:
+        leanings = list(leanings_of(sentence))
+        for name, first, last in leanings:
+            signs += _sign(text, sentence, name, (first, last, -1))
+        for name, first, last, head in acts_of(sentence, leans=bool(leanings)):
+            signs += _sign(text, sentence, name, (first, last, head))
+        order = order_of(sentence)
+        # "Keep it secret" is one sign and not two.
+        if order and all(first > order[1] for _, first, _ in leanings):
+            signs += _sign(text, sentence, order[0], order[1:])
+    signs += _in_text(text, spoken)
+    acts = {sign.sentence for sign in signs if sign.name in ACTS}
+    for sentence in spoken if acts else ():
+        if any(abs(sentence.position - act) <= WINDOW for act in acts):
+            for name, first, last in manners_of(sentence):
+                signs += _sign(text, sentence, name, (first, last, -1))
+    return signs
+
+
+def _sign(
+    text: str, sentence: Sentence, name: str, place: tuple[int, int, int]
+) -> Iterator[Sign]:
+    first, last, head = place
+    tokens = sentence.tokens
+    start, end = tokens[max(first, 0)].start, tokens[min(last, len(tokens)) - 1].end
+    if not _is_quoted_example(text, sentence, start, end):
+        begin = tokens[head].start if head >= 0 else -1
+        yield Sign(name, sentence.position, start, end, begin)
+
+
+def _in_text(text: str, spoken: list[Sentence]) -> Iterator[Sign]:
+    """Yield what no word shows: marks and commands."""
+    starts = [sentence.tokens[0].start for sentence in spoken]
+    small = text.lower()
+    for name, pattern, marks in _PATTERNS:
+        if not spoken or not any(mark in small for mark in marks):
             continue
-        starts.append(sentence.tokens[0].start)
-        spoken.append(sentence)
-        found = [(*manner, -1) for manner in manners_of(sentence)]
-        leans = any(each[0] in (SECRECY, APPROVAL) for each in found)
-        for name, first, last, head in (*acts_of(sentence, leans), *found):
-            start = sentence.tokens[max(first, 0)].start
-            end = sentence.tokens[min(last, len(sentence.tokens)) - 1].end
-            if not _is_quoted_example(text, sentence, start, end):
-                begin = sentence.tokens[head].start if head >= 0 else -1
-                yield Sign(name, sentence.position, start, end, begin)
-    if not spoken:
-        return
-    for name, pattern in (
-        ("marked as an order", _MARKED),
-        ("dangerous command", _DANGER),
-        ("in a comment", _COMMENT),
-    ):
         for match in pattern.finditer(text):
-            index = max(bisect_right(starts, match.start()) - 1, 0)
-            if name in ACTS and "discuss" in spoken[index].hits:
-                continue
-            yield Sign(name, spoken[index].position, *match.span())
-
-
-def acts_of(
-    sentence: Sentence, leans: bool = False
-) -> Iterator[tuple[str, int, int, int]]:
-    """Yield what `sentence` orders: act, first and last token, the verb's."""
-    hits = sentence.hits
-    for name, act in ACTS.items():
-        groups: list[list[str]] = act["with"]
-        if not all(any(each in hits for each in group) for group in groups):
-            continue
-        reach = act["reach"] if sentence.language == "en" else 2 * act["reach"]
-        for head in _heads(sentence, act, leans):
-            parts = [_nearest(sentence, head, group, reach) for group in groups]
-            found = [part for part in parts if part]
-            if len(found) == len(groups):
-                first = min([head.first, *(part.first for part in found)])
-                last = max([head.last, *(part.last for part in found)])
-                yield name, first, last, head.first
-                break
-
-
-def _heads(sentence: Sentence, act: Mapping[str, Any], leans: bool) -> Iterator[Hit]:
-    """Yield the words that an act may begin with."""
-    yield from sentence.of(*act.get("nouns", ()))
-    for verb in sentence.of(*act.get("verbs", ())):
-        if ordered(sentence, verb, leans=leans):
-            yield verb
-    for verb in sentence.of(*act.get("never", ())):
-        if (
-            sentence.language == "en"
-            and verb.form != S_FORM
-            and negated(sentence, verb)
-        ):
-            yield verb
-
-
-def _nearest(sentence: Sentence, head: Hit, names: list[str], reach: int) -> Hit | None:
-    hits = [
-        hit
-        for hit in sentence.of(*names)
-        if (hit.last <= head.first or hit.first >= head.last)
-        and abs(hit.first - head.first) <= reach
-    ]
-    after = [hit for hit in hits if hit.first >= head.last]
-    if head.form == BASE and sentence.language == "en":
-        # "Read it" looks back; else what a verb is about comes after it.
-        hits = hits if sentence.word(head.last) in _LOOK_BACK else []
-    return min(after or hits, key=lambda hit: abs(hit.first - head.first), default=None)
+            sentence = spoken[max(bisect_right(starts, match.start()) - 1, 0)]
+            if name not in ACTS or "discuss" not in sentence.hits:
+                yield Sign(name, sentence.position, *match.span())
 
 
 def _is_quoted_example(text: str, sentence: Sentence, start: int, end: int) -> bool:

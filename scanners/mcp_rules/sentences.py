@@ -58,6 +58,11 @@ _LOAD = re.compile(
     r"|chat|user|context|password|env)"
 )
 
+# OPENAI_API_KEY, GITHUB_TOKEN: the name of a variable that holds a secret.
+_SECRET_NAME = re.compile(
+    r"^[a-z0-9_]*(?:api_?key|_token|_secret|secret_key|access_key|password|_pat)s?$"
+)
+
 
 class Token(NamedTuple):
     """One word, path, address or mark; offsets lead into the reading."""
@@ -173,6 +178,7 @@ def _read(
 
 def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
     tokens, hits = sentence.tokens, sentence.hits
+    count = len(tokens)
     for position, token in enumerate(tokens):
         if token.kind != "word":
             for name in _thing(token):
@@ -181,12 +187,18 @@ def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
             continue
         if "_" in token.word:
             hit = Hit(position, position + 1, PLAIN)
-            hits.setdefault("slot" if token.word in own else "name", []).append(hit)
+            kind = "slot" if token.word in own else "name"
+            kind = "private" if _SECRET_NAME.search(token.word) else kind
+            hits.setdefault(kind, []).append(hit)
             if PRIVATE_FILE.search(token.word):
                 hits.setdefault("secret_path", []).append(hit)
         for rest, (name, form) in lexicon.meanings(token.word):
-            last = position + 1 + len(rest)
-            if not rest or rest == tuple(t.word for t in tokens[position + 1 : last]):
+            last = position + 1
+            for word in rest:
+                if last >= count or tokens[last].word != word:
+                    break
+                last += 1
+            else:
                 hits.setdefault(name, []).append(Hit(position, last, form))
 
 

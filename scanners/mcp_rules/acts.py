@@ -1,0 +1,150 @@
+"""What a sentence orders: a verb, and what it is done to. Pure.
+
+The acts are data (`signs.json`): an ordered verb of one of `verbs` (or a word of one of
+`nouns`, or a forbidden verb of `never`) with a word of each group of `with` at most
+`reach` words away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scanners.mcp_rules.grammar import negated, ordered
+from scanners.mcp_rules.lexicon import BASE, S_FORM
+from scanners.mcp_rules.sentences import Hit, Sentence
+
+SIGNS: dict[str, Any] = json.loads(
+    (Path(__file__).resolve().parent / "signs.json").read_text("utf-8")
+)
+# "Read it" looks back; else what a verb is about comes after it.
+_LOOK_BACK = frozenset({"it", "them", "this", "that", "its", "their", "both", "these"})
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act: the classes of its head, of what it is done to, and its rule."""
+
+    name: str
+    nouns: tuple[str, ...]
+    verbs: tuple[str, ...]
+    never: tuple[str, ...]
+    heads: frozenset[str]
+    groups: tuple[frozenset[str], ...]
+    reach: int
+    weight: float
+    rule: str
+
+
+def _act(name: str, data: Mapping[str, Any]) -> Act:
+    nouns, verbs, never = (
+        tuple(data.get(kind, ())) for kind in ("nouns", "verbs", "never")
+    )
+    return Act(
+        name=name,
+        nouns=nouns,
+        verbs=verbs,
+        never=never,
+        heads=frozenset({*nouns, *verbs, *never}),
+        groups=tuple(frozenset(group) for group in data["with"]),
+        reach=int(data["reach"]),
+        weight=float(data["weight"]),
+        rule=data["rule"],
+    )
+
+
+ACTS = {name: _act(name, data) for name, data in SIGNS["acts"].items()}
+_IN_SENTENCES = [act for act in ACTS.values() if act.heads]
+ORDER = "orders something"
+_DETERMINERS = frozenset(
+    {"the", "a", "an", "all", "every", "each", "any", "this", "that", "its", "your"}
+    | {"their", "it", "them", "users", "no", "what", "whatever", "everything", "both"}
+    | {"these", "those", "one", "only", "in", "on", "to", "with", "from", "at", "into"}
+)
+_ADVERBS = frozenset(
+    {"please", "then", "also", "always", "first", "afterwards", "finally", "instead"}
+    | {"next", "quietly", "silently", "secretly", "immediately", "now", "just", "only"}
+    | {"simply", "additionally", "moreover", "important", "system"}
+)
+_NO_VERBS = frozenset(
+    {"this", "the", "if", "when", "for", "in", "on", "of", "all", "it", "as", "that"}
+    | {"with", "from", "by", "to", "at", "after", "before", "and", "or", "but", "not"}
+    | {"see", "each", "every", "any", "both", "one", "only", "there", "these", "those"}
+    | {"because", "since", "while", "once", "unless", "until", "note", "e", "i", "than"}
+    | {"required", "optional", "default", "example", "returns", "which", "what", "how"}
+    # What every description says of its own tool.
+    | {"use", "call", "prefer", "verify", "check", "ask", "provide", "supports"}
+)
+
+
+def acts_of(
+    sentence: Sentence, *, leans: bool = False
+) -> Iterator[tuple[str, int, int, int]]:
+    """Yield what `sentence` orders: act, first and last token, the verb's."""
+    hits = sentence.hits
+    for act in _IN_SENTENCES:
+        if act.heads.isdisjoint(hits):
+            continue
+        if any(group.isdisjoint(hits) for group in act.groups):
+            continue
+        reach = act.reach if sentence.language == "en" else 2 * act.reach
+        for head in _heads(sentence, act, leans=leans):
+            parts = [_nearest(sentence, head, group, reach) for group in act.groups]
+            found = [part for part in parts if part]
+            if len(found) == len(parts):
+                first = min([head.first, *(part.first for part in found)])
+                last = max([head.last, *(part.last for part in found)])
+                yield act.name, first, last, head.first
+                break
+
+
+def order_of(sentence: Sentence) -> tuple[str, int, int, int] | None:
+    """Return that a sentence which is no description begins with a verb, if so.
+
+    Which verb does not matter: what a word list does not know is an order, too.
+    """
+    if sentence.language != "en" or not sentence.position:
+        return None
+    tokens = [n for n, token in enumerate(sentence.tokens) if token.kind != "mark"]
+    if len(tokens) < 3:
+        return None
+    first, second = tokens[0], tokens[1]
+    word = sentence.word(first)
+    if word in _ADVERBS:
+        first, second = second, tokens[2]
+        word = sentence.word(first)
+    is_verb = word.isalpha() and word not in _NO_VERBS and word[-3:] != "ing"
+    if is_verb and word[-1] != "s" and sentence.word(second) in _DETERMINERS:
+        return ORDER, first, second + 1, first
+    return None
+
+
+def _heads(sentence: Sentence, act: Act, *, leans: bool) -> Iterator[Hit]:
+    """Yield the words that an act may begin with."""
+    yield from sentence.of(*act.nouns)
+    for verb in sentence.of(*act.verbs):
+        if ordered(sentence, verb, leans=leans):
+            yield verb
+    for verb in sentence.of(*act.never):
+        is_order = sentence.language == "en" and verb.form != S_FORM
+        if is_order and negated(sentence, verb):
+            yield verb
+
+
+def _nearest(
+    sentence: Sentence, head: Hit, names: frozenset[str], reach: int
+) -> Hit | None:
+    hits = [
+        hit
+        for name in names
+        for hit in sentence.hits.get(name, ())
+        if (hit.last <= head.first or hit.first >= head.last)
+        and abs(hit.first - head.first) <= reach
+    ]
+    after = [hit for hit in hits if hit.first >= head.last]
+    if head.form == BASE and sentence.language == "en":
+        hits = hits if sentence.word(head.last) in _LOOK_BACK else []
+    return min(after or hits, key=lambda hit: abs(hit.first - head.first), default=None)
