@@ -13,6 +13,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -80,6 +81,26 @@ def _mode() -> int:
     # Where we are root the tools run as nobody. The store's directories are closed to
     # everybody else, so that only this scan's name of the file is within reach.
     return 0o400 if os.geteuid() else 0o444
+
+
+@contextmanager
+def steady(real: Path) -> Iterator[Path]:
+    """Give a path to `real` that no link put into its folders meanwhile can bend.
+
+    `real` is resolved. Its folders are opened one inside the other and no link is
+    followed, as openat2(2) does with RESOLVE_NO_SYMLINKS; the last one is held open.
+    What is given may itself be a link by now. Raises `OSError`.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open(real.anchor, flags)
+    try:
+        for part in real.parts[1:-1]:
+            inner = os.open(part, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield Path(f"/proc/self/fd/{folder}", real.name)
+    finally:
+        os.close(folder)
 
 
 def plain(path: Path) -> BinaryIO:

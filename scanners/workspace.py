@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -100,18 +100,40 @@ def from_path(
     checkpoint: Checkpoint,
     rung: Rung | None,
 ) -> Target:
-    """Copy an allowed file or directory. Links are never followed: each is a gap."""
+    """Copy an allowed file or directory. Links are never followed: each is a gap.
+
+    Nor is one that took the place of a folder above `real` after it was allowed.
+    """
     root = _fresh_root(run_dir)
-    if real.is_file():
-        if archives.is_archive_name(real.name):
-            stored = StoredFile(real.name, real)
-            return _from_archive(stored, root, limits, checkpoint, rung)
-        with _opened(real) as source:
-            element = _copy(source, root, real.name, checkpoint)
-        return _model_target(root, [element], is_single=True)
+    with ExitStack() as held:
+        try:
+            place = held.enter_context(placement.steady(real))
+        except OSError as error:
+            raise WorkspaceError("this path has changed or cannot be read") from error
+        if place.is_file():
+            return _from_file(place, root, limits, checkpoint, rung)
+        return _from_folder(place, root, checkpoint)
+
+
+def _from_file(
+    place: Path,
+    root: Path,
+    limits: archives.Limits,
+    checkpoint: Checkpoint,
+    rung: Rung | None,
+) -> Target:
+    if archives.is_archive_name(place.name):
+        stored = StoredFile(place.name, place)
+        return _from_archive(stored, root, limits, checkpoint, rung)
+    with _opened(place) as source:
+        element = _copy(source, root, place.name, checkpoint)
+    return _model_target(root, [element], is_single=True)
+
+
+def _from_folder(place: Path, root: Path, checkpoint: Checkpoint) -> Target:
     elements: list[Element] = []
     gaps: list[Skipped] = []
-    for name, found in folders.walk(real):
+    for name, found in folders.walk(place):
         if isinstance(found, str):
             gaps.append(Skipped(name, found))
             continue

@@ -18,6 +18,7 @@ from scanners.archives import Limits
 from scanners.contract import ScanStopped
 from scanners.placement import safe_name
 from scanners.workspace import StoredFile, WorkspaceError
+from tests.scanners import samples
 
 
 def go_on(moved: int = 0) -> None:
@@ -282,6 +283,43 @@ class TestPaths:
         ):
             with pytest.raises(WorkspaceError):
                 workspace.inside_roots(str(source), roots)
+
+    @pytest.mark.parametrize("name", ["m", "m.zip", "deep", "deep/m"])
+    def test_a_folder_that_becomes_a_link_after_the_check_leads_nowhere(
+        self, tmp_path, name
+    ):
+        root, outside = tmp_path / "root", tmp_path / "outside"
+        for place in (root / "way", outside):
+            (place / "deep").mkdir(parents=True)
+            for file in ("m", "deep/m"):
+                (place / file).write_bytes(b"x")
+            (place / "m.zip").write_bytes(samples.zip_of({"m": b"x"}))
+        real = workspace.inside_roots(str(root / "way" / name), [root.resolve()])
+        (root / "way").rename(tmp_path / "gone")
+        (root / "way").symlink_to(outside)
+        with pytest.raises(WorkspaceError, match="has changed"):
+            self.copied(tmp_path, real)
+
+    def test_what_becomes_a_link_itself_leads_nowhere(self, tmp_path):
+        root, outside = tmp_path / "root", tmp_path / "outside"
+        for place in (root / "way", outside):
+            place.mkdir(parents=True)
+            (place / "m").write_bytes(b"x")
+        folder = workspace.inside_roots(str(root / "way"), [root.resolve()])
+        folder.rename(tmp_path / "gone")
+        folder.symlink_to(outside)
+        assert self.copied(tmp_path, folder).elements == ()
+        (folder).unlink()
+        folder.mkdir()
+        (folder / "m").symlink_to(outside / "m")
+        with pytest.raises(WorkspaceError, match="gone or cannot be read"):
+            workspace.from_path(
+                folder / "m",
+                tmp_path / "again",
+                limits=Limits(),
+                checkpoint=go_on,
+                rung=None,
+            )
 
     def test_a_sibling_with_the_roots_name_as_prefix_is_outside(self, tmp_path):
         (tmp_path / "models").mkdir()
