@@ -12,7 +12,7 @@ Nothing is dropped: what has no place in the shape is refused by name.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -31,6 +31,7 @@ __all__ = [
     "DocumentError",
     "canonical",
     "elements_of",
+    "own_words",
     "owners_of",
     "paths_of",
     "read_document",
@@ -39,7 +40,7 @@ __all__ = [
 
 LISTS = ("tools", "prompts", "resources")
 PIECES = ("config", *LISTS, "instructions")
-# Frames of an MCP answer that carry nothing to examine.
+# Frames of an MCP answer that carry nothing to examine, `own_words` aside.
 FRAME = frozenset(
     {"jsonrpc", "id", "_meta", "nextCursor", "protocolVersion", "capabilities"}
     | {"serverInfo", "resourceTemplates"}
@@ -48,6 +49,7 @@ LAUNCH_KEYS = frozenset({"command", "url", "endpoint", "serverUrl", "httpUrl"})
 
 MAX_ELEMENTS = 20_000
 MAX_NAME = 1_024
+LONG_NAME = 64  # what a server is called says more than a name from here on
 MAX_URI = 8_192
 MAX_SECRETS = 1_000
 
@@ -197,6 +199,17 @@ def _pieces_of(value: Any) -> tuple[dict[str, Any], dict[str, str]]:
     )
 
 
+def own_words(about: Any) -> Iterator[str]:
+    """Yield what a server's `serverInfo` says for a model or its user to read."""
+    own = about if isinstance(about, Mapping) else {}
+    name = own.get("name")
+    if isinstance(name, str) and len(name) > LONG_NAME:
+        yield name
+    for text in (own.get("title"), own.get("description")):
+        if isinstance(text, str) and text:
+            yield text
+
+
 def _has_pieces(value: Mapping[str, Any]) -> bool:
     return any(name in value for name in PIECES)
 
@@ -244,6 +257,10 @@ def _take(
             pieces["resources"] = [*resources, *templates]
     elif templates is not None:
         raise DocumentError(f"{place}/resourceTemplates", "This must be a list.")
+    instructions = pieces.get("instructions", "")
+    if isinstance(instructions, str):
+        words = (instructions, *own_words(value.get("serverInfo")))
+        pieces["instructions"] = "\n\n".join(filter(None, words)) or None
     return pieces, {name: f"{place}/{name}" for name in PIECES}
 
 

@@ -17,7 +17,6 @@ from scanners import documents, observations, strict_json
 from scanners.contract import Observed, Skipped, Target
 from scanners.redaction import in_base64, mask, secrets_of
 
-MAX_NAME = 64  # what is longer says more than how a server is called
 EMPTY = "it lists nothing, which nobody can examine"
 
 
@@ -97,18 +96,10 @@ def _lacking(entries: list[Any], others: list[Any]) -> list[Any]:
 
 def _prose(said: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the server says for a model or its user to read, outside of lists."""
-    about = said.get("about")
-    own = about if isinstance(about, Mapping) else {}
-    name = own.get("name")
-    is_text = isinstance(name, str) and len(name) > MAX_NAME
-    for text in (
-        said.get("instructions"),
-        name if is_text else None,
-        own.get("title"),
-        own.get("description"),
-    ):
-        if isinstance(text, str) and text:
-            yield text
+    instructions = said.get("instructions")
+    if isinstance(instructions, str) and instructions:
+        yield instructions
+    yield from documents.own_words(said.get("about"))
 
 
 def _texts(said: Mapping[str, Any]) -> list[Any]:

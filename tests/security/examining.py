@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from django.conf import settings
@@ -19,13 +20,14 @@ from scanners import runner
 from scanners.archives import Limits as ArchiveLimits
 from scanners.contract import Element, Limits, Report, Skipped, Target, TargetKind
 from scanners.install import installed
-from scanners.registry import scanners_for
+from scanners.registry import load_adapters, scanners_for
 from scanners.sandbox import probe
 from scanners.workspace import StoredFile, from_uploads
 from scans import coverage, gate
 from scans.choices import RunStatus, Verdict
 from scans.coverage import Outcome
 
+FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.SKIPPED)
 DEFAULT = gate.PolicyRules.from_document({})
 
 
@@ -88,15 +90,25 @@ def _store(directory: Path, files: Files) -> list[StoredFile]:
     return stored
 
 
-def run_all(target: Target, run_dir: Path, limits: Limits) -> list[Outcome]:
-    """Run every scanner that fits; raise what the runner raises."""
+def run_all(
+    target: Target,
+    run_dir: Path,
+    limits: Limits,
+    tools: Mapping[str, runner.Tool] | None = None,
+) -> list[Outcome]:
+    """Run every scanner that fits; raise what the runner raises.
+
+    `tools` stand for the installed ones of their name.
+    """
+    load_adapters()
     outcomes = []
     for scanner in scanners_for(target.kind):
         if not scanner.fits(target):
             continue
         finished = runner.run(
             scanner,
-            installed(scanner.name, settings.SCANNERS_DIR),
+            (tools or {}).get(scanner.name)
+            or installed(scanner.name, settings.SCANNERS_DIR),
             target,
             limits=limits,
             rung=probe(),
@@ -134,6 +146,33 @@ def judge_each(
 ) -> dict[str, Judged]:
     """Return group -> its verdict, as if it were the whole target."""
     return {group: _judge_part(target, outcomes, f"{group}/") for group in groups}
+
+
+def judge_elements(target: Target, outcomes: Sequence[Outcome]) -> dict[str, Judged]:
+    """Return element -> its verdict, as if it were all that the document has."""
+    return {
+        each.path: decide(
+            replace(target, elements=(each,), gaps=()),
+            [_part(outcome, {each.path}) for outcome in outcomes],
+        )
+        for each in target.elements
+    }
+
+
+def broken_ways(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
+    """Yield the outcomes with each subset of scanners, but the empty one, broken."""
+    names = [outcome.scanner for outcome in outcomes]
+    for count in range(1, len(names) + 1):
+        for victims in combinations(names, count):
+            status = FAILURES[count % len(FAILURES)]
+            yield coverage.settle(
+                [
+                    Outcome(one.scanner, status, reason="it did not answer")
+                    if one.scanner in victims
+                    else one
+                    for one in outcomes
+                ]
+            )
 
 
 def _judge_part(target: Target, outcomes: Sequence[Outcome], prefix: str) -> Judged:

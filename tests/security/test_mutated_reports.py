@@ -23,7 +23,7 @@ from scans.choices import RunStatus, Verdict
 from scans.coverage import Outcome
 from tests.scanners import mcp_samples
 from tests.scanners.record import golden
-from tests.security.examining import decide
+from tests.security.examining import FAILURES, decide
 
 load_adapters()
 MODEL = ("modelaudit", "sentrascan-files")
@@ -52,7 +52,6 @@ HOSTILE: dict[str, Recorded] = {
     ),
 }
 HARMLESS = {"harmless": model_run("harmless"), "repository": model_run("repository")}
-FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.SKIPPED)
 
 
 def outcome_of(name: str, target: Target, completed: Completed) -> Outcome:

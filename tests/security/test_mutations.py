@@ -17,7 +17,13 @@ from scanners.registry import load_adapters
 from scans.choices import RunStatus, Verdict
 from tests.scans.builders import queued_scan, run_now
 from tests.security import mutations, seeds
-from tests.security.examining import Judged, gather, judge_each, run_all
+from tests.security.examining import (
+    Judged,
+    broken_ways,
+    gather,
+    judge_each,
+    run_all,
+)
 from tests.security.seeds import Seed
 
 LIMITS = Limits(wall_seconds=1800, cpu_seconds=1800, memory_bytes=3 << 30)
@@ -49,11 +55,15 @@ def variants(
 def examined(
     directory: Path, groups: Mapping[str, dict[str, bytes]], *, as_folder: bool
 ) -> dict[str, Judged]:
+    """Judge each group; with any subset of the scanners broken none passes."""
     load_adapters()
     directory.chmod(0o755)
     (directory / "run").mkdir()
     target = gather(directory, groups, as_folder=as_folder)
-    return judge_each(target, run_all(target, directory / "run", LIMITS), groups)
+    outcomes = run_all(target, directory / "run", LIMITS)
+    for broken in broken_ways(outcomes):
+        assert of_verdict(judge_each(target, broken, groups), Verdict.PASS) == []
+    return judge_each(target, outcomes, groups)
 
 
 def few(table: Mapping[str, mutations.Mutation]) -> dict[str, mutations.Mutation]:
