@@ -29,6 +29,7 @@ SUITES = (
     "tests/scanners/test_hosts.py",
     "tests/scanners/test_warm_reports.py",
     "tests/scanners/test_introspect.py",
+    "tests/scanners/test_inquiry_strangers.py",
     "tests/security",
 )
 # What the build has fetched from already, so that it is there.
