@@ -1,7 +1,8 @@
 #!/bin/sh
-# Make sure that the programs of PostgreSQL, Redis, bubblewrap and Chromium are here;
-# install them if we may. Without bubblewrap the strongest rung of the sandbox would go
-# untried, without Chromium the pages of the console.
+# Make sure that the programs of PostgreSQL, Redis, bubblewrap and Chromium are here, and
+# what the scripts of deploy/bin need; install them if we may. Without bubblewrap the
+# strongest rung of the sandbox would go untried, without Chromium the pages of the
+# console.
 # The suite starts its own private servers: packages must not start theirs.
 set -eu
 
@@ -13,6 +14,8 @@ if ! ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 &&
 fi
 command -v bwrap > /dev/null || missing="$missing bubblewrap"
 command -v chromium > /dev/null || missing="$missing chromium fonts-dejavu-core"
+command -v jq > /dev/null || missing="$missing jq"
+command -v curl > /dev/null || missing="$missing curl"
 [ -n "$missing" ] || exit 0
 
 advice="the tests need $missing: apt-get install $missing"

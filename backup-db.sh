@@ -1,0 +1,1 @@
+deploy/bin/backup-db.sh
