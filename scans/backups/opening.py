@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from scans.backups.dump import Dump, is_dump
 from scans.backups.sources import Archive, Source
 from scans.backups.taking import Watch
 
@@ -13,6 +14,7 @@ from scans.backups.taking import Watch
 @contextmanager
 def opened(path: Path, watch: Watch) -> Iterator[Source]:
     """Yield the backup in `path`, read once from end to end. Raises `Unreadable`."""
-    with closing(Archive(path)) as archive:
-        archive.examine(watch)
-        yield archive
+    kind = Dump if is_dump(path) else Archive
+    with closing(kind(path)) as source:
+        source.examine(watch)
+        yield source

@@ -30,10 +30,11 @@ STDIN = Path("-")
 
 class Command(SentraCommand):
     help = (
-        "Restore a backup of `sentrascan backup`. It is examined first, made in a "
-        "database of its own, compared, migrated to this version and only then put in "
-        "the place of the present one, whose last state is kept beside it. API keys "
-        "that were revoked since the backup stay revoked."
+        "Restore a backup of `sentrascan backup`, or a plain dump of pg_dump (.sql, "
+        ".sql.gz). It is examined first, made in a database of its own, compared, "
+        "migrated to this version and only then put in the place of the present one, "
+        "whose last state is kept beside it. API keys that were revoked since the "
+        "backup stay revoked."
     )
     # The present database may be what is broken.
     requires_system_checks = []
