@@ -1,7 +1,8 @@
 """What an installation does not keep: old scans, submitted bytes, audit events.
 
 Nothing of a scan that waits or runs goes, whatever the rules say. A baseline holds its
-own copy of what it approved and stays in force; counters (`tallies`) stay too.
+own copy of what it approved and stays in force; counters (`tallies`) stay too. What a
+target's scans left in its memory outlives them, until it is over for as long.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from apikeys.choices import ActorKind
 from apikeys.models import AuditEvent
 from scans import measures, retention
 from scans.choices import ScanStatus
-from scans.models import FINISHED, JUDGED, Scan, ScanFile, Upload
+from scans.models import FINISHED, JUDGED, Scan, ScanFile, TargetFinding, Upload
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Pruned:
 
     scans: int = 0
     files_of_scans: int = 0
+    target_findings: int = 0
     audit_events: int = 0
     uploads: int = 0
     files: int = 0
@@ -116,6 +118,25 @@ def old_files(rules: Rules) -> QuerySet[ScanFile]:
     ).order_by("pk")
 
 
+def over_for_long(rules: Rules) -> QuerySet[TargetFinding]:
+    """Return what is remembered of findings that were resolved long enough ago."""
+    if rules.scans is None:
+        return TargetFinding.objects.none()
+    over = TargetFinding.objects.filter(resolved_at__lt=_before(rules.scans))
+    return over.order_by("resolved_at")
+
+
+def of_old_targets(rules: Rules) -> QuerySet[TargetFinding]:
+    """Return what is remembered of targets that nobody scans any more.
+
+    Where the newest scans of a target are kept at any age, what they found is too.
+    """
+    if rules.scans is None or rules.keep_last:
+        return TargetFinding.objects.none()
+    old = TargetFinding.objects.filter(target__last_scan_at__lt=_before(rules.scans))
+    return old.order_by("target__last_scan_at")
+
+
 def old_events(rules: Rules) -> QuerySet[AuditEvent]:
     if rules.audit is None:
         return AuditEvent.objects.none()
@@ -133,6 +154,7 @@ def rehearse(rules: Rules) -> Pruned:
     return Pruned(
         scans=going.count(),
         files_of_scans=files.exclude(scan__in=going).count(),
+        target_findings=(over_for_long(rules) | of_old_targets(rules)).count(),
         audit_events=old_events(rules).count(),
         uploads=needless.count(),
         bytes=needless.aggregate(all=Sum("size_bytes"))["all"] or 0,
@@ -155,6 +177,9 @@ def prune(
     kinds: list[tuple[str, QuerySet[Model]]] = [
         ("scans", old_scans(rules)),
         ("files_of_scans", old_files(rules)),
+        # Each by its own index: together they would read the whole table.
+        ("target_findings", over_for_long(rules)),
+        ("target_findings", of_old_targets(rules)),
         ("audit_events", old_events(rules)),
     ]
     for name, rows in kinds:
@@ -191,12 +216,14 @@ def _note(rules: Rules, pruned: Pruned, actor: Actor) -> None:
     gone = {
         "scans": pruned.scans,
         "files_of_scans": pruned.files_of_scans,
+        "target_findings": pruned.target_findings,
         "audit_events": pruned.audit_events,
     }
     if not any(gone.values()) and actor == CLOCK:
         return  # it comes every few minutes
     logger.info(
-        "%s removed %s scans, the bytes of %s files of scans, %s audit events",
+        "%s removed %s scans, the bytes of %s files of scans, what was remembered of "
+        "%s findings, %s audit events",
         *(actor.name, *gone.values()),
     )
     with transaction.atomic():

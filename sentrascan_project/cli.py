@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": "check offline that an attestation holds for some bytes",
     "doctor": "run a detection through every scanner, check the installation",
     "auth": "create, list, revoke and rotate API keys",
+    "target": "show what is scanned under one name, its verdicts and its findings",
     "baseline": "make a baseline of a scan, review, approve and compare baselines",
     "policy": "list, show, import and export policies",
     "waiver": "accept a finding until a moment, list and delete waivers",

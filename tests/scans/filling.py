@@ -120,6 +120,24 @@ def findings(scans: list[Any]) -> None:
     )
 
 
+def memory(done: Any) -> None:
+    from scans.models import Target, TargetFinding
+
+    target = Target.objects.create(scan_type="model", name="m", last_scan_id=done.pk)
+    TargetFinding.objects.create(
+        target=target,
+        fingerprint="v1:1",
+        scanner="modelaudit",
+        rule="modelaudit:S1",
+        severity=3,
+        category="code_execution",
+        title=AWKWARD,
+        location=DEEP,
+        first_seen_at=target.created_at,
+        first_scan_id=done.pk,
+    )
+
+
 def rest(first: object) -> None:
     from django.utils import timezone
 
@@ -151,6 +169,7 @@ def rest(first: object) -> None:
         fingerprint="f",
         body=bytes(range(256)),
     )
+    memory(done)
     Worker.objects.create(name="host:1")
     Scan.objects.filter(pk=first.pk).update(  # type: ignore[attr-defined]  # a stored object
         scan_status="running",

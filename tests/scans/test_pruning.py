@@ -15,11 +15,20 @@ from apikeys.audit import COMMAND_LINE
 from apikeys.models import AuditEvent
 from scans import baselines, intake, pruning, storage, tasks
 from scans.choices import Gone
-from scans.models import Baseline, Finding, Scan, ScanFile, Tally, Target, Upload
+from scans.models import (
+    Baseline,
+    Finding,
+    Scan,
+    ScanFile,
+    Tally,
+    Target,
+    TargetFinding,
+    Upload,
+)
 from scans.pruning import Rules, prune, rehearse
 from sentrascan_project.environment import age
 from sentrascan_project.timetable import PRUNE_SECONDS, schedule
-from tests.scans.api_samples import make_finding, make_scan
+from tests.scans.api_samples import make_finding, make_scan, remember
 from tests.scans.builders import queued_scan
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
@@ -52,6 +61,32 @@ def run(rules: Rules, **more):
 
 def left() -> set:
     return set(Scan.objects.values_list("pk", flat=True))
+
+
+def test_what_is_over_for_long_is_forgotten(target):
+    gone = Target.objects.create(
+        scan_type="mcp", name="gone", last_scan_at=days_ago(100)
+    )
+    remember(target, 1)
+    remember(target, 2, resolved_at=days_ago(10))
+    remember(target, 3, resolved_at=days_ago(100))
+    remember(gone, 4)
+    remember(gone, 5, resolved_at=days_ago(100))
+
+    def known() -> set[str]:
+        prints = TargetFinding.objects.values_list("fingerprint", flat=True)
+        return {each[-1] for each in prints}
+
+    assert rehearse(Rules(uploads=timedelta(1))).target_findings == 0
+    kept = Rules(scans=timedelta(days=90), keep_last=1)
+    assert rehearse(kept).target_findings == 2
+    assert rehearse(OLD).target_findings == 3
+    assert run(kept).target_findings == 2
+    assert known() == {"1", "2", "4"}
+    assert run(OLD).target_findings == 1
+    assert known() == {"1", "2"}
+    event = AuditEvent.objects.filter(action="scan.prune").latest("created_at")
+    assert event.detail["target_findings"] == 1
 
 
 def test_old_finished_scans_go_with_their_findings_and_no_others(target):

@@ -96,23 +96,29 @@ def told(pruned: Pruned) -> str:
     parts = [f"{pruned.scans} scans"]
     if pruned.files_of_scans:
         parts.append(f"the bytes of {pruned.files_of_scans} files of kept scans")
+    if pruned.target_findings:
+        parts.append(f"what was remembered of {pruned.target_findings} findings")
     if pruned.audit_events:
         parts.append(f"{pruned.audit_events} audit events")
     return ", ".join(parts)
+
+
+def rows_of(pruned: Pruned) -> int:
+    asked_for = (pruned.scans, pruned.files_of_scans, pruned.target_findings)
+    return sum(asked_for) + pruned.audit_events
 
 
 @contextmanager
 def shown(would: Pruned) -> Iterator[Callable[[Pruned], None]]:
     """Give what shows how far it is: a bar for people, nothing for logs."""
     console = Console(file=sys.stderr)
-    total = would.scans + would.files_of_scans + would.audit_events
+    total = rows_of(would)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("removing", total=total)
 
         def tell(pruned: Pruned) -> None:
-            done = pruned.scans + pruned.files_of_scans + pruned.audit_events
-            bar.update(task, completed=done)
+            bar.update(task, completed=rows_of(pruned))
 
         yield tell
 
