@@ -25,6 +25,7 @@ from scans.drift import Element
 from scans.storable import json_value
 
 FORMAT = 2
+EXACT = 2**53  # below it every integer is a float, and is written as an integer
 # Fields of a configured server that may be read: what runs, what it is asked, by whom.
 READABLE = frozenset(
     {"type", "transport", "command", "args", "cwd", "disabled", "enabled"}
@@ -32,6 +33,10 @@ READABLE = frozenset(
 )
 ADDRESSES = frozenset({"url", "endpoint", "serverUrl", "httpUrl"})
 NAMED_VALUES = frozenset({"env", "headers"})
+# What nobody names a place. Whoever knows such an address may use the server (Zapier,
+# Composio, web hooks), so it is a secret.
+UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+LONG_RUN = re.compile(r"[A-Za-z0-9]{16,}")
 SEALED = re.compile(r"\bhmac:[0-9a-f]{32}\b")
 OTHER_KEY = (
     "Secret values could not be compared with the baseline's: it was made with another "
@@ -146,10 +151,10 @@ def kept_server(server: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in server.items():
         if name in ADDRESSES and isinstance(value, str):
-            # Tokens are often in the query.
-            kept[name], mark, query = value.partition("?")
+            place, mark, rest = _parted(value)
+            kept[name] = _without_random(place, seal)
             if mark:
-                kept[f"{name}_query"] = seal.of(query)
+                kept[f"{name}_query"] = seal.of(rest)
         elif name in NAMED_VALUES and isinstance(value, Mapping):
             kept[name] = {str(key): seal.of(child) for key, child in value.items()}
         elif name in READABLE or value is None or isinstance(value, bool):
@@ -157,6 +162,30 @@ def kept_server(server: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
         else:
             kept[name] = seal.of(value)
     return kept
+
+
+def _parted(address: str) -> tuple[str, str, str]:
+    """Split before the query or fragment: tokens are often there."""
+    mark = next((char for char in address if char in "?#"), "")
+    return address.partition(mark) if mark else (address, "", "")
+
+
+def _without_random(address: str, seal: Seal) -> str:
+    """Put keyed digests in the place of path segments that look like a key."""
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        scheme, rest = "", address
+    host, *segments = rest.split("/")
+    kept = [seal.of(part) if _is_random(part) else part for part in segments]
+    return f"{scheme}{mark}{'/'.join([host, *kept])}"
+
+
+def _is_random(segment: str) -> bool:
+    """Whether it is a UUID, or has a long run of letters mixed with digits."""
+    return bool(UUID.fullmatch(segment)) or any(
+        any(c.isdigit() for c in run) and any(c.isalpha() for c in run)
+        for run in LONG_RUN.findall(segment)
+    )
 
 
 def masked(value: Any, secrets: frozenset[str], seal: Seal) -> Any:
@@ -172,7 +201,7 @@ def masked(value: Any, secrets: frozenset[str], seal: Seal) -> Any:
     if isinstance(value, list | tuple):
         return [masked(child, secrets, seal) for child in value]
     # 1.0 is written 1 (RFC 8785, 3.2.2.3).
-    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
     return int(value) if is_whole else value
 
 
@@ -205,9 +234,23 @@ def _elements(
 ) -> list[Element]:
     servers = (document or {}).get("servers") or {}
     return [
-        Element(path, value, servers.get(path, ""))
+        Element(path, _as_read(value), servers.get(path, ""))
         for path, value in definitions.items()
     ]
+
+
+def _as_read(value: Any) -> Any:
+    """Return `value` with large numbers in one form.
+
+    PostgreSQL gives 1e20 back as the integer that it is, SQLite as the float that was
+    stored; a comparison would take the same schema for another one.
+    """
+    if isinstance(value, Mapping):
+        return {key: _as_read(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_as_read(child) for child in value]
+    is_large = isinstance(value, int) and abs(value) >= EXACT
+    return float(value) if is_large else value
 
 
 def _has_seal(value: Any) -> bool:

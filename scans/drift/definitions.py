@@ -54,6 +54,8 @@ FILE_KEYS = {
 }
 # Where there is none it is the same as an empty one, and each entry counts by itself.
 OPENED = frozenset({"annotations", "env", "headers"})
+OPTIONAL = SCHEMAS | SERVER_KEYS.keys() | ENTRY_KEYS.keys() | {"mimeType", "size"}
+OPTIONAL |= {"_meta", "icons", "execution", "arguments", "required"}
 TOLD = ("format", "inside")  # {scanner: what it says}
 
 
@@ -69,9 +71,21 @@ def differences(
         return
     if kind == kinds.FILES:
         before, after = _told_by_both(before, after)
-    for key, left, right in keys_of(before, after):
+    for key, left, right in keys_of(_given(before), _given(after)):
         if key != named_by:
             yield from _part(kind, key, left, right)
+
+
+def _given(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out nulls: one server writes them where another writes nothing.
+
+    Under a known name alone: of another the name is what a model reads.
+    """
+    return {
+        key: value
+        for key, value in definition.items()
+        if value is not None or key not in OPTIONAL
+    }
 
 
 def _told_by_both(
@@ -160,7 +174,7 @@ def _named(value: Any) -> dict[str, tuple[int, Mapping[str, Any]]] | None:
 def _argument(
     pointer: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[Difference]:
-    for key, left, right in keys_of(before, after):
+    for key, left, right in keys_of(_given(before), _given(after)):
         here = step(pointer, key)
         if key != "required":
             yield from plain(here, left, right, Nature.DESCRIPTION)

@@ -53,16 +53,20 @@ def schema(pointer: str, before: Any, after: Any) -> Iterator[Difference]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key, left, right in keys_of(before, after):
             yield from _keyword(key, step(pointer, key), left, right)
-    elif not is_same(before, after):
+    elif not (is_same(before, after) or (_takes_all(before) and _takes_all(after))):
         yield Difference(pointer, before, after, _whole(before, after))
 
 
+def _takes_all(value: Any) -> bool:
+    """Whether it is no condition at all, in one of three spellings."""
+    return value is ABSENT or value is True or value == {}
+
+
 def _whole(before: Any, after: Any) -> Nature:
-    """Judge a schema that came, went or is a truth value: absent and true take all."""
-    takes_all = (ABSENT, True)
-    if any(after is every for every in takes_all) or before is False:
+    """Judge a schema that came, went or is a truth value."""
+    if _takes_all(after) or before is False:
         return WIDENED
-    if any(before is every for every in takes_all) or after is False:
+    if _takes_all(before) or after is False:
         return NARROWED
     return CHANGED
 
@@ -137,7 +141,11 @@ def _set(key: str, pointer: str, before: Any, after: Any) -> Iterator[Difference
         if not is_same(before, after):
             yield Difference(pointer, before, after, CHANGED)
         return
-    if same_set(olds, news) and (key == "required" or (not olds) == (not news)):
+    if key == "type" and before is not ABSENT and after is not ABSENT:
+        olds, news = _types(olds), _types(news)
+    # No `required` is an empty one; an empty `enum` takes nothing, and none takes all.
+    is_there = (before is ABSENT) == (after is ABSENT)
+    if same_set(olds, news) and (key == "required" or is_there):
         return
     yield Difference(pointer, before, after, _moved(key, before, after, olds, news))
 
@@ -161,8 +169,6 @@ def _moved(
         return WIDENED
     if before is ABSENT:
         return NARROWED
-    if key == "type":
-        olds, news = _types(olds), _types(news)
     was, now = set(map(canonical, olds)), set(map(canonical, news))
     if was < now:
         return WIDENED
