@@ -9,21 +9,25 @@ from typing import Any
 from scans.drift.changes import Change
 from scans.drift.differences import canonical
 
-AROUND = 100  # characters before the first difference of two long texts
+AROUND = 100  # characters before the first and behind the last difference of two texts
 
 
 def shown(change: Change, limit: int) -> tuple[Any, Any]:
     """Return `before` and `after` in about `limit` characters each.
 
     Of two long texts the part that differs, since words may hide behind a thousand
-    others; of anything else that is too large its size and digest.
+    others, and of that both ends: whoever rewords the beginning may hide something at
+    the end. Of anything else that is too large its size and digest.
     """
     before, after = change.before, change.after
     if isinstance(before, str) and isinstance(after, str):
         if max(len(before), len(after)) <= limit:
             return before, after
-        start = max(0, _common(before, after) - AROUND)
-        return _part(before, start, limit), _part(after, start, limit)
+        start = _common(before, after)
+        rest = min(len(before), len(after)) - start
+        end = min(_common(before[::-1], after[::-1]), rest)
+        first, last = max(0, start - AROUND), max(0, end - AROUND)
+        return _part(before, first, last, limit), _part(after, first, last, limit)
     return _bounded(before, limit), _bounded(after, limit)
 
 
@@ -38,16 +42,25 @@ def _common(left: str, right: str) -> int:
     return low
 
 
-def _part(text: str, start: int, limit: int) -> str:
-    end = start + limit
-    before = f"[{start} characters] …" if start else ""
-    after = f"… [{len(text) - end} characters]" if len(text) > end else ""
-    return f"{before}{text[start:end]}{after}"
+def _part(text: str, start: int, end: int, limit: int) -> str:
+    """Return `text` without its first `start` and last `end` characters.
+
+    What is still longer than `limit` loses its middle.
+    """
+    inner = text[start : len(text) - end]
+    if len(inner) > limit:
+        half = limit // 2
+        inner = f"{inner[:half]}{_omitted(len(inner) - 2 * half)}{inner[-half:]}"
+    return f"{_omitted(start)}{inner}{_omitted(end)}"
+
+
+def _omitted(count: int) -> str:
+    return f" … [{count} characters] … " if count else ""
 
 
 def _bounded(value: Any, limit: int) -> Any:
     if isinstance(value, str):
-        return _part(value, 0, limit)
+        return _part(value, 0, 0, limit)
     if not isinstance(value, Mapping | list):
         return value
     form = canonical(value)
@@ -61,7 +74,7 @@ def _bounded(value: Any, limit: int) -> Any:
 
 def _with_short_texts(value: Any, limit: int) -> Any:
     if isinstance(value, str):
-        return _part(value, 0, limit)
+        return _part(value, 0, 0, limit)
     if isinstance(value, Mapping):
         return {key: _with_short_texts(child, limit) for key, child in value.items()}
     if isinstance(value, list):

@@ -254,3 +254,25 @@ def test_long_texts_are_kept_where_they_differ() -> None:
     assert change["after"].endswith(POISON)
     assert len(change["after"]) < 5_000
     assert POISON not in change["before"]
+
+
+def test_what_hides_behind_a_harmless_change_is_shown_too() -> None:
+    words = "harmless " * 5_000
+    approved(scanned(tool(text=f"{words}The end.")))
+    scan = scanned(tool(text=f"Very {words}{POISON}The end."))
+    (change,) = scan.drift.changes
+    assert change["after"].startswith("Very harmless")
+    assert POISON in change["after"]
+    assert len(change["after"]) < 5_000
+    # Nothing of what is the same on both sides is left out without a word.
+    assert "characters]" in change["after"]
+
+
+def test_a_middle_that_changed_is_shown_with_what_is_around_it() -> None:
+    words = "harmless " * 5_000
+    approved(scanned(tool(text=f"{words}old{words}")))
+    scan = scanned(tool(text=f"{words}{POISON}{words}"))
+    (change,) = scan.drift.changes
+    assert POISON in change["after"]
+    assert len(change["after"]) < 400
+    assert "harmless old" in change["before"]
