@@ -381,6 +381,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "sentrascan_project.schema_examples.exemplify",
         "sentrascan_project.schema.complete",
     ],
 }

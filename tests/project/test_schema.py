@@ -144,6 +144,28 @@ def test_every_operation_says_what_can_go_wrong(document: dict[str, Any]) -> Non
                 assert "Idempotency-Key" in names
 
 
+# Bytes, or too little to be shown.
+WITHOUT_EXAMPLE = {"/api/v1/health"}
+
+
+def test_every_answer_has_an_example_that_keeps_to_its_schema(
+    document: dict[str, Any],
+) -> None:
+    for path, operations in document["paths"].items():
+        for method in METHODS:
+            for status, answer in (
+                operations.get(method, {}).get("responses", {}).items()
+            ):
+                content = answer.get("content", {}).get("application/json")
+                if content is None or not status.startswith("2"):
+                    continue
+                examples = content.get("examples", {})
+                assert examples or path in WITHOUT_EXAMPLE, (method, path)
+                for example in examples.values():
+                    if "/report." not in path:  # shortened, as their text says
+                        keeps_to(document, content["schema"], example["value"])
+
+
 def test_submitting_is_described_as_json_and_as_a_form(
     document: dict[str, Any],
 ) -> None:
@@ -164,14 +186,18 @@ def check(document: dict[str, Any], path: str, answer: Any) -> None:
     operation = document["paths"][path]["get"]
     told = operation["responses"][str(answer.status_code)]["content"]
     (content,) = [c for media, c in told.items() if media in answer["Content-Type"]]
+    keeps_to(document, content["schema"], answer.json())
+
+
+def keeps_to(document: dict[str, Any], shape: dict[str, Any], value: Any) -> None:
     strict = json.loads(json.dumps(document["components"]))
     for name, component in strict["schemas"].items():
         if component.get("type") == "object" and name != "Problem":
             component["additionalProperties"] = False
         if any(hasattr(each, f"{name}Serializer") for each in DECLARED):
             assert set(component["required"]) == set(component["properties"])
-    whole = {**content["schema"], "components": strict}
-    Draft202012Validator(whole, format_checker=FormatChecker()).validate(answer.json())
+    whole = {**shape, "components": strict}
+    Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
 
 
 def paths_of(scan: Scan, finding: Finding) -> dict[str, str]:

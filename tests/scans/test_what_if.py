@@ -33,7 +33,10 @@ policies = st.fixed_dictionaries(
         "require_coverage": st.sampled_from(["complete", "partial"]),
         "require_scanners": st.sampled_from([[], SCANNERS]),
         "only_new": st.booleans(),
-        "drift": st.sampled_from([{}, {"changed": "ignore", "added": "warn"}]),
+        "drift": st.dictionaries(
+            st.sampled_from(["added", "removed", "renamed", "changed"]),
+            st.sampled_from(["fail", "warn", "ignore"]),
+        ),
         "require_sbom": st.booleans(),
     },
 )
@@ -44,6 +47,7 @@ found = st.lists(
             [Category.OTHER, Category.CODE_EXECUTION, Category.BASELINE_DRIFT]
         ),
         st.sampled_from(["modelaudit:S1", "modelaudit:S2"]),
+        st.sampled_from([[], ["added"], ["removed"], ["renamed", "changed"]]),
     ),
     max_size=len(PRINTS),
 )
@@ -87,9 +91,10 @@ def stored(number: int, kind: dict[str, Any], policy: Policy) -> tuple[Scan, Any
             severity=severity,
             category=category,
             rule=rule,
+            evidence={"kinds": kinds},
             is_new=PRINTS[at] not in (approved or ()),
         )
-        for at, (severity, category, rule) in enumerate(kind["found"])
+        for at, (severity, category, rule, kinds) in enumerate(kind["found"])
     ]
     for name in kind["completed"]:
         make_run(scan, name)
