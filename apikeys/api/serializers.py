@@ -16,7 +16,9 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
     """A key's row; never its secret or digest."""
 
     state = serializers.ChoiceField(choices=KeyState.choices, read_only=True)
-    rotated_from = serializers.UUIDField(source="rotated_from_id", read_only=True)
+    rotated_from = serializers.UUIDField(
+        source="rotated_from_id", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = ApiKey
