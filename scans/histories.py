@@ -40,7 +40,8 @@ def remember(scan: Scan, findings: Sequence[Finding], where: Look) -> Counts:
         return Counts()
     found = {finding.fingerprint: finding for finding in findings}
     words = {each: _words(row.severity, row.title) for each, row in found.items()}
-    changed = recurrence(_known(scan, target), words, where)
+    known = _known(scan, target, has_findings=bool(found))
+    changed = recurrence(known, words, where)
     _move(scan, before, changed)
     _reword(changed, found)
     # In the order of their findings: worst first, as they are read.
@@ -49,13 +50,18 @@ def remember(scan: Scan, findings: Sequence[Finding], where: Look) -> Counts:
     return Counts(len(changed.resolved), len(changed.reopened))
 
 
-def _known(scan: Scan, target: uuid.UUID) -> Iterator[PastFinding]:
+def _known(
+    scan: Scan, target: uuid.UUID, *, has_findings: bool
+) -> Iterator[PastFinding]:
     """Yield what was open, and what was over and has been found by this scan."""
     rows = TargetFinding.objects.filter(target_id=target).order_by()
-    prints = Finding.objects.filter(scan=scan).order_by().values("fingerprint")
-    back = rows.resolved().filter(fingerprint__in=prints)
-    for part in (rows.open(), back):
-        for row in part.values(*_KNOWN).iterator(chunk_size=BATCH):
+    parts = [rows.open()]
+    if has_findings:
+        prints = Finding.objects.filter(scan=scan).order_by().values("fingerprint")
+        parts.append(rows.resolved().filter(fingerprint__in=prints))
+    for part in parts:
+        # No cursor of the server's: for the few rows of most targets it takes longer.
+        for row in part.values(*_KNOWN):
             location = row["location"] or {}
             yield PastFinding(
                 key=row["target_finding_id"],
