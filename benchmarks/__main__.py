@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    histories,
     large_upload,
     latency,
     mcp_engine,
@@ -23,3 +24,4 @@ large_upload.main()
 reading.main()
 writing.main()
 mcp_engine.main()
+histories.main()
