@@ -21,7 +21,9 @@ from scanners.contract import Report, Target
 from scanners.documents import owners_of, paths_of, servers_of
 from scanners.mcp_rules.secrets import hide
 from scanners.redaction import mask
+from scans.client_settings import settings_in
 from scans.drift import Element
+from scans.drift.elements import SETTINGS
 from scans.storable import json_value
 
 FORMAT = 2
@@ -121,22 +123,17 @@ def of_document(target: Target, secrets: frozenset[str], seal: Seal) -> Snapshot
         raw |= dict(zip(paths[kind], document.get(kind) or [], strict=True))
     if document.get("instructions"):
         raw["instructions"] = document["instructions"]
+    if settings := settings_in(document.get("config"), seal.of):
+        raw[SETTINGS] = settings
     definitions = json_value(
         {path: masked(value, secrets, seal) for path, value in raw.items()}
     )
     owners = {
         path: hide(server, secrets) for path, server in owners_of(document).items()
     }
-    forms = {path: rfc8785.dumps(value) for path, value in definitions.items()}
     return Snapshot(
-        elements=[
-            {
-                "path": path,
-                "size": len(form),
-                "digest": hashlib.sha256(form).hexdigest(),
-            }
-            for path, form in forms.items()
-        ],
+        # Settings are compared, and are nothing that a scanner looks at by itself.
+        elements=[_element(p, v) for p, v in definitions.items() if p != SETTINGS],
         document={
             "format": FORMAT,
             "key": seal.name,
@@ -144,6 +141,12 @@ def of_document(target: Target, secrets: frozenset[str], seal: Seal) -> Snapshot
             "servers": json_value(owners),
         },
     )
+
+
+def _element(path: str, definition: Any) -> dict[str, Any]:
+    form = rfc8785.dumps(definition)
+    digest = hashlib.sha256(form).hexdigest()
+    return {"path": path, "size": len(form), "digest": digest}
 
 
 def kept_server(server: Mapping[str, Any], seal: Seal) -> dict[str, Any]:

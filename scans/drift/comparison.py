@@ -25,7 +25,7 @@ from scans.drift.pairing import Budget, Pairs, pair
 
 MAX_LISTED = 100  # changes of one element
 # A new server is a program that nobody approved, and instructions steer every model.
-GRAVE_ADDITIONS = frozenset({kinds.SERVERS, kinds.INSTRUCTIONS})
+GRAVE_ADDITIONS = frozenset({kinds.SERVERS, kinds.INSTRUCTIONS, kinds.SETTINGS})
 _ORDER = (kinds.SERVERS, kinds.INSTRUCTIONS)  # the others come behind, by name
 
 

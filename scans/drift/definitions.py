@@ -132,6 +132,8 @@ def _nature(kind: str, key: str, before: Any, after: Any) -> Nature:
         return SERVER_KEYS.get(key.removesuffix("_query"), Nature.OTHER)
     if kind == kinds.FILES:
         return FILE_KEYS.get(key, Nature.OTHER)
+    if kind == kinds.SETTINGS:
+        return Nature.PERMISSION
     known = ENTRY_KEYS.get(key)
     if known is None and any(isinstance(value, str) for value in (before, after)):
         return Nature.OTHER if key == "mimeType" else Nature.DESCRIPTION

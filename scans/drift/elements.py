@@ -8,12 +8,14 @@ from typing import Any
 
 SERVERS, TOOLS, PROMPTS, RESOURCES = "servers", "tools", "prompts", "resources"
 INSTRUCTIONS, FILES = "instructions", "files"
+SETTINGS = "settings"  # what a configuration lets its servers do unasked
 # What names an element of each kind inside its own definition.
 NAMES = {
     TOOLS: ("name",),
     PROMPTS: ("name",),
     RESOURCES: ("uri", "uriTemplate", "name"),
 }
+WHOLE = {INSTRUCTIONS: "The instructions", SETTINGS: "What servers may do unasked"}
 NOUNS = {SERVERS: "server", TOOLS: "tool", PROMPTS: "prompt", RESOURCES: "resource"}
 
 
@@ -56,5 +58,5 @@ def label(path: str, *, is_mcp: bool) -> str:
     """Return what people call it: `Tool get_weather`, `model.bin`."""
     head, _, name = path.partition("/")
     if not is_mcp or head not in NOUNS:
-        return "The instructions" if is_mcp and head == INSTRUCTIONS else path
+        return WHOLE.get(head, path) if is_mcp else path
     return f"{NOUNS[head].capitalize()} {name}"

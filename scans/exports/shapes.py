@@ -196,9 +196,14 @@ def read_baseline(baseline_id: uuid.UUID) -> Row | None:
     row = rows.values(*BASELINE_COLUMNS, *_SNAPSHOT).first()
     if row is None:
         return None
-    elements, definitions = (row.pop(name) for name in _SNAPSHOT)
-    known = definitions or {}
-    told = [each | {"definition": known.get(each["path"])} for each in elements or []]
+    elements, definitions = (row.pop(name) or () for name in _SNAPSHOT)
+    known = dict(definitions or {})
+    told = [each | {"definition": known.pop(each["path"], None)} for each in elements]
+    # What is compared and no element, such as settings of the client.
+    told += [
+        {"path": path, "size": 0, "digest": "", "definition": definition}
+        for path, definition in known.items()
+    ]
     return baseline_shape(row) | {"elements": told}
 
 

@@ -151,3 +151,10 @@ def test_a_baseline_shows_what_it_holds_of_each_element(api: APIClient) -> None:
     made = baseline(tool(), elements=[{"path": "tools/add", "size": 1, "digest": "d"}])
     (element,) = api.get(f"/api/v1/baselines/{made.pk}").json()["elements"]
     assert element["definition"] == tool()
+    made.snapshot["document"]["definitions"]["settings"] = {"allowedTools": ["Bash"]}
+    made.save()
+    _, rest = api.get(f"/api/v1/baselines/{made.pk}").json()["elements"]
+    assert (rest["path"], rest["definition"]) == (
+        "settings",
+        {"allowedTools": ["Bash"]},
+    )

@@ -34,7 +34,9 @@ def compared(tmp_path: Path) -> Any:
         run = tmp_path / str(next(counter))
         run.mkdir()
         target = from_document(json.dumps(document).encode(), run)
-        return snapshots.of_document(target, secrets_of(document), SEAL).document
+        return snapshots.of_document(
+            target, secrets_of(target.document or {}), SEAL
+        ).document
 
     def compare(before: Any, after: Any) -> list[Change]:
         approved = as_postgres_reads(snapshot(before))
@@ -71,6 +73,10 @@ def server(name: str = "gh", **more: Any) -> Any:
 
 def far(url: str) -> Any:
     return {"config": {"mcpServers": {"gh": {"url": url}}}}
+
+
+def beside(**settings: Any) -> Any:
+    return {"config": server()["config"] | settings}
 
 
 def of(name: str, **more: Any) -> Any:
@@ -117,6 +123,10 @@ NEUTRAL = {
     "open is the default": (
         tools(tool(x={"type": "object"})),
         tools(tool(x={"type": "object", "additionalProperties": True})),
+    ),
+    "what concerns no server": (
+        beside(theme="dark", projects={"/a": {"lastCost": 1}}),
+        beside(theme="light", projects={"/a": {"lastCost": 2}}),
     ),
     "servers in another order": (
         {"config": {"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}}}},
@@ -258,6 +268,25 @@ CASES = {
         *(far("https://h.example/mcp#key=1"), far("https://h.example/mcp#key=2")),
         [("changed", "servers/gh", "/url_query", ENDPOINT)],
     ),
+    "every server of a project is allowed": (
+        *(beside(), beside(enableAllProjectMcpServers=True)),
+        [("added", "settings", "", "element")],
+    ),
+    "one command more is allowed": (
+        beside(permissions={"allow": ["mcp__gh__list"]}),
+        beside(permissions={"allow": ["mcp__gh__list", "Bash(*)"]}),
+        [("changed", "settings", "/permissions/allow", "permission")],
+    ),
+    "a tool of one project is allowed": (
+        beside(projects={"/home/x": {"allowedTools": [], "numStartups": 3}}),
+        beside(projects={"/home/x": {"allowedTools": ["Bash"], "numStartups": 4}}),
+        [("changed", "settings", "/projects.~1home~1x.allowedTools", "permission")],
+    ),
+    "another secret that is asked for": (
+        beside(inputs=[{"id": "k", "password": True, "default": "hunter2hunter2"}]),
+        beside(inputs=[{"id": "k", "password": True, "default": "hunter2hunter3"}]),
+        [("changed", "settings", "/inputs/0/default", "permission")],
+    ),
     "a second tool of the same name": (
         *(tools(tool()), tools(tool(), tool())),
         [("added", "tools/add#2", "", "element")],
@@ -288,16 +317,31 @@ def test_what_means_something_else_is_told(
         (far("https://h.example/mcp#key=abc123"), "abc123"),
         (server(args=["--token=hunter2hunter2hunter2"]), "hunter2h"),
         (server(env={"PIN": "48151623"}), "48151623"),
+        (
+            beside(inputs=[{"id": "k", "password": True, "default": "hunter2hunter2"}]),
+            "hunter2h",
+        ),
     ],
 )
 def test_no_secret_of_a_server_is_kept(
     tmp_path: Path, document: Any, secret: str
 ) -> None:
     target = from_document(json.dumps(document).encode(), tmp_path)
-    kept = snapshots.of_document(target, secrets_of(document), SEAL)
+    kept = snapshots.of_document(target, secrets_of(target.document or {}), SEAL)
     text = json.dumps([kept.elements, kept.document])
     assert secret not in text
     assert "hmac:" in text
+
+
+def test_settings_are_compared_and_no_element(tmp_path: Path) -> None:
+    config = {"mcpServers": {}, "permissions": {"allow": ["Bash(*)"]}}
+    document = {"config": config}
+    target = from_document(json.dumps(document).encode(), tmp_path)
+    kept = snapshots.of_document(target, frozenset(), SEAL)
+    assert (target.elements, kept.elements) == ((), [])
+    assert kept.document["definitions"] == {
+        "settings": {"permissions": {"allow": ["Bash(*)"]}}
+    }
 
 
 @pytest.mark.parametrize(
