@@ -120,6 +120,7 @@ TEMPLATES = [
             "libraries": {
                 "console": "scans.console.tags",
                 "marks": "scans.console.marks",
+                "findings": "scans.console.finding_tags",
             },
         },
     }

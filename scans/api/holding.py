@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -91,11 +91,20 @@ class EventStream:
 
     An iterator class and not a generator: `close` of a generator that was never
     started runs nothing, and the place would be lost.
+
+    `write` says what is sent for an event's name and scan.
     """
 
-    def __init__(self, scan_id: uuid.UUID, *, has_slot: bool) -> None:
+    def __init__(
+        self,
+        scan_id: uuid.UUID,
+        *,
+        has_slot: bool,
+        write: Callable[[str, Row], bytes] | None = None,
+    ) -> None:
         self._scan_id = scan_id
         self._has_slot = has_slot
+        self._write = write or event
         self._lock = threading.Lock()
         self._events = self._run()
 
@@ -123,15 +132,15 @@ class EventStream:
                 logger.warning("Events of scan %s end: %s", self._scan_id, error)
                 return
             if scan is None:
-                yield event("deleted", {"scan_id": self._scan_id})
+                yield self._write("deleted", {"scan_id": self._scan_id})
                 return
             if scan["scan_status"] in FINISHED:
-                yield event("finished", scan)
+                yield self._write("finished", scan)
                 return
             now = time.monotonic()
             if scan != last:
                 last, spoken = scan, now
-                yield event("progress", scan)
+                yield self._write("progress", scan)
             elif now - spoken >= HEARTBEAT_SECONDS:
                 spoken = now
                 yield b": still here\n\n"

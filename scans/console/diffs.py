@@ -37,7 +37,7 @@ class DiffRow:
 
 def side_by_side(before: str, after: str) -> list[DiffRow]:
     """Return all lines of both texts, those that belong together in one row."""
-    olds, news = before.splitlines(), after.splitlines()
+    olds, news = _lines(before), _lines(after)
     if max(len(olds), len(news)) > MOST_LINES:
         return _pairs(olds, news, 0, 0)
     rows: list[DiffRow] = []
@@ -67,6 +67,12 @@ def _runs(
         i, j = block.src_end, block.dest_end
     if (i, j) != (len(olds), len(news)):
         yield False, (i, len(olds)), (j, len(news))
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(): what else ends a line for Python is a character to be shown.
+    lines = re.split(r"\r\n|\n", text)
+    return lines if lines[-1] else lines[:-1]
 
 
 def _pairs(

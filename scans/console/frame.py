@@ -32,7 +32,8 @@ class Place:
 
 FINDINGS = ("finding", "findings-by-rule", "findings-by-target", "waive")
 PLACES = (
-    Place("scans", "Scans", "scan"),
+    Place("home", "Overview", "overview"),
+    Place("scans", "Scans", "scan", pages=("scan", "scan-coverage", "scan-new")),
     Place("targets", "Targets", "target", pages=("target", "baseline")),
     Place("findings", "Findings", "finding", pages=FINDINGS),
     Place("waivers", "Waivers", "waiver", pages=("waiver-new",)),

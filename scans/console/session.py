@@ -22,7 +22,7 @@ from apikeys import audit, failures
 from apikeys.addresses import client_address
 from apikeys.audit import Actor
 from apikeys.choices import ActorKind, Role
-from scans.console.doors import PageRequest, came_from, needs
+from scans.console.doors import came_from, needs
 from scans.console.frame import THEME_COOKIE, THEMES
 
 logger = logging.getLogger(__name__)
@@ -101,11 +101,6 @@ def choose_theme(request: HttpRequest) -> HttpResponse:
             samesite="Lax",
         )
     return answer
-
-
-@needs(Role.VIEWER)
-def home(request: PageRequest) -> HttpResponse:
-    return redirect("console:scans")
 
 
 def _record(action: str, user: Any, request: HttpRequest) -> None:

@@ -130,6 +130,24 @@ def relative(value: datetime, now: datetime) -> str:
 
 
 @register.filter
+def exact(value: datetime | None) -> str:
+    """The moment itself, for records."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "—"
+
+
+@register.simple_tag
+def run_state(status: str) -> SafeString:
+    """How a scanner's turn ended, with a shape and a word."""
+    kind = {"completed": "pass", "skipped": "cancelled"}.get(status, "inconclusive")
+    return format_html(
+        '<span class="verdict verdict-{}">{}{}</span>',
+        kind,
+        icon(kind),
+        status.replace("_", " ").capitalize(),
+    )
+
+
+@register.filter
 def duration(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "—"

@@ -8,6 +8,7 @@ from scans.console import (
     keys,
     policy_forms,
     policy_pages,
+    scan_urls,
     session,
     target_pages,
     waiver_pages,
@@ -16,16 +17,16 @@ from scans.console.audit_log import audit_log
 from scans.console.finding_list import finding_list
 from scans.console.finding_page import finding_page
 from scans.console.health import health
-from scans.console.scan_list import scan_list
+from scans.console.overview import overview
 
 app_name = "console"
 urlpatterns = [
-    path("", session.home, name="home"),
+    path("", overview, name="home"),
     path("sign-in", session.SignIn.as_view(), name="sign-in"),
     path("sign-out", session.sign_out, name="sign-out"),
     path("password", session.PasswordChange.as_view(), name="password"),
     path("theme", session.choose_theme, name="theme"),
-    path("scans", scan_list, name="scans"),
+    *scan_urls.patterns,
     path("waivers", waiver_pages.waiver_list, name="waivers"),
     path("waivers/new", waiver_pages.waiver_new, name="waiver-new"),
     path("waivers/<uuid:waiver_id>/end", waiver_pages.waiver_end, name="waiver-end"),

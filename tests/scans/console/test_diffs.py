@@ -56,3 +56,8 @@ def test_a_hostile_text_is_compared_in_no_time():
     for _ in range(20):
         side_by_side(before, after)
     assert time.monotonic() - begun < 5
+
+
+def test_only_a_line_feed_ends_a_line():
+    (row,) = side_by_side("a\u2028b", "a\u2028c")
+    assert row.before.pieces[0] == ("a\u2028", False)

@@ -13,7 +13,7 @@ NASTY = '"><img src=x onerror=alert(1)>'
 
 
 def targets(page) -> list[str]:
-    return re.findall(r'class="target">([^<]*)', page.content.decode())
+    return re.findall(r'class="target"[^>]*>([^<]*)', page.content.decode())
 
 
 def test_an_empty_list_says_how_to_scan(viewer):
