@@ -35,6 +35,7 @@ class Act:
     heads: frozenset[str]
     groups: tuple[frozenset[str], ...]
     reach: int
+    unless: frozenset[str]
     weight: float
     rule: str
 
@@ -51,6 +52,7 @@ def _act(name: str, data: Mapping[str, Any]) -> Act:
         heads=frozenset({*nouns, *verbs, *never}),
         groups=tuple(frozenset(group) for group in data["with"]),
         reach=int(data["reach"]),
+        unless=frozenset(data.get("unless", ())),
         weight=float(data["weight"]),
         rule=data["rule"],
     )
@@ -70,7 +72,21 @@ _ADVERBS = frozenset(
     | {"simply", "additionally", "moreover", "important", "system"}
 )
 _NO_VERBS = frozenset(
-    {"this", "the", "if", "when", "for", "in", "on", "of", "all", "it", "as", "that"}
+    {
+        "without",
+        "this",
+        "the",
+        "if",
+        "when",
+        "for",
+        "in",
+        "on",
+        "of",
+        "all",
+        "it",
+        "as",
+        "that",
+    }
     | {"with", "from", "by", "to", "at", "after", "before", "and", "or", "but", "not"}
     | {"see", "each", "every", "any", "both", "one", "only", "there", "these", "those"}
     | {"because", "since", "while", "once", "unless", "until", "note", "e", "i", "than"}
@@ -86,7 +102,7 @@ def acts_of(
     """Yield what `sentence` orders: act, first and last token, the verb's."""
     hits = sentence.hits
     for act in _IN_SENTENCES:
-        if act.heads.isdisjoint(hits):
+        if act.heads.isdisjoint(hits) or not act.unless.isdisjoint(hits):
             continue
         if any(group.isdisjoint(hits) for group in act.groups):
             continue

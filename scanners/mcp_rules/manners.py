@@ -42,6 +42,10 @@ _ASKS = frozenset({"ask", "asked", "asking", "confirm", "prompt"})
 _UNASKED = frozenset({"consent", "ask", "unasked"})
 
 
+# "Never a private key" speaks of none.
+_OF_DATA = frozenset(
+    {"speaks of private data", "speaks of a private file", "speaks of what is confided"}
+)
 _MENTIONED = [(sign, tuple(names)) for sign, names in SIGNS["mentioned"].items()]
 
 
@@ -65,9 +69,8 @@ def manners_of(sentence: Sentence) -> Iterator[Found]:
 
 def _single(sentence: Sentence) -> Iterator[Found]:
     for sign, names in _MENTIONED:
-        for name in names:
-            if name in sentence.hits:
-                found = sentence.hits[name][0]
+        for found in sentence.of(*names):
+            if sign not in _OF_DATA or not negated(sentence, found):
                 yield sign, found.first, found.last
                 break
 
@@ -123,7 +126,8 @@ def _secret_parts(sentence: Sentence) -> Iterator[tuple[int, int]]:
             yield hit.first - 1, hit.last
     for keep in sentence.of("keep"):
         secret = sentence.has("secret", keep.last, keep.last + 6)
-        if secret and not negated(sentence, keep):
+        is_secret_kept = sentence.has("private", keep.last, keep.last + 6)
+        if secret and not is_secret_kept and not negated(sentence, keep):
             yield keep.first, secret.last
         source = sentence.has("from", keep.last, keep.last + 5)
         if source and sentence.has("user", source.last, source.last + 3):

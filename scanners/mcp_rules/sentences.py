@@ -58,6 +58,8 @@ _LOAD = re.compile(
     r"|chat|user|context|password|env)"
 )
 
+# What documentation tells people to copy.
+_SAMPLE = re.compile(r"\.env[\w.]*\.?(?:example|sample|template|dist)\b")
 # OPENAI_API_KEY, GITHUB_TOKEN: the name of a variable that holds a secret.
 _SECRET_NAME = re.compile(
     r"^[a-z0-9_]*(?:api_?key|_token|_secret|secret_key|access_key|password|_pat)s?$"
@@ -204,6 +206,8 @@ def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
 
 def _thing(token: Token) -> tuple[str, ...]:
     """Return the classes of what is no word."""
+    if token.kind == "path" and _SAMPLE.search(token.word):
+        return ("path", "sample_file")
     if token.kind == "path" and PRIVATE_FILE.search(token.word):
         return ("path", "secret_path")
     if token.kind == "url" and _CARRIER.search(token.word):
