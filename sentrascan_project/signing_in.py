@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from sentrascan_project.environment import secret, text, words
 
 LOGIN_URL = "console:sign-in"
 LOGIN_REDIRECT_URL = "console:home"
@@ -37,3 +42,28 @@ AUTH_PASSWORD_VALIDATORS = [
         ".UserAttributeSimilarityValidator"
     },
 ]
+
+# --- Single sign-on by an OpenID Connect provider, where one is named
+OIDC_ISSUER = text("SENTRASCAN_OIDC_ISSUER")
+OIDC_CLIENT_ID = text("SENTRASCAN_OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = secret("SENTRASCAN_OIDC_CLIENT_SECRET")
+OIDC_LABEL = text("SENTRASCAN_OIDC_LABEL")
+OIDC_SCOPES = ["openid", "profile", "email", *words("SENTRASCAN_OIDC_MORE_SCOPES")]
+OIDC_GROUPS_CLAIM = text("SENTRASCAN_OIDC_GROUPS_CLAIM")
+OIDC_GROUPS = {
+    "viewer": words("SENTRASCAN_OIDC_VIEWER_GROUPS"),
+    "scanner": words("SENTRASCAN_OIDC_SCANNER_GROUPS"),
+    "admin": words("SENTRASCAN_OIDC_ADMIN_GROUPS"),
+}
+if OIDC_ISSUER:
+    _issuer = urlsplit(OIDC_ISSUER)
+    _is_here = _issuer.hostname in {"localhost", "127.0.0.1", "::1"}
+    if _issuer.scheme != "https" and not (_issuer.scheme == "http" and _is_here):
+        raise ImproperlyConfigured("SENTRASCAN_OIDC_ISSUER must be https://...")
+    if not OIDC_CLIENT_ID:
+        raise ImproperlyConfigured("SENTRASCAN_OIDC_ISSUER needs ..._OIDC_CLIENT_ID")
+    if not any(OIDC_GROUPS.values()):
+        raise ImproperlyConfigured(
+            "SENTRASCAN_OIDC_ISSUER needs groups: set SENTRASCAN_OIDC_VIEWER_GROUPS, "
+            "..._SCANNER_GROUPS or ..._ADMIN_GROUPS"
+        )

@@ -38,6 +38,11 @@ class SignIn(LoginView):
     template_name = "console/sign_in.html"
     redirect_authenticated_user = True
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        more = super().get_context_data(**kwargs)
+        label = settings.OIDC_LABEL if settings.OIDC_ISSUER else ""
+        return more | {"single_sign_on": label}
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         answer = super().form_valid(form)
         _record("user.sign_in", form.get_user(), self.request)

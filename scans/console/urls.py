@@ -10,6 +10,7 @@ from scans.console import (
     policy_pages,
     scan_urls,
     session,
+    single_sign_on,
     target_pages,
     waiver_pages,
 )
@@ -23,6 +24,8 @@ app_name = "console"
 urlpatterns = [
     path("", overview, name="home"),
     path("sign-in", session.SignIn.as_view(), name="sign-in"),
+    path("sign-in/sso", single_sign_on.depart, name="single-sign-on"),
+    path("sign-in/back", single_sign_on.come_back, name="single-sign-on-return"),
     path("sign-out", session.sign_out, name="sign-out"),
     path("password", session.PasswordChange.as_view(), name="password"),
     path("theme", session.choose_theme, name="theme"),

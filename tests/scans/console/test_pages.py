@@ -47,6 +47,7 @@ PAGES = {
 # These answer forms, or everybody.
 NO_PAGES = {
     *("sign-in", "sign-out", "theme"),
+    *("single-sign-on", "single-sign-on-return"),
     *("baseline-new", "baseline-approve", "baseline-retire", "baseline-delete"),
     *("waive", "waiver-end", "key-rotate", "key-revoke"),
     *("scan-approve", "scan-cancel", "scan-delete", "scan-events", "scan-report"),
