@@ -44,9 +44,8 @@ def remember(scan: Scan, findings: Sequence[Finding], where: Look) -> Counts:
     changed = recurrence(known, words, where)
     _move(scan, before, changed)
     _reword(changed, found)
-    # In the order of their findings: worst first, as they are read.
-    new = [row for fingerprint, row in found.items() if fingerprint in changed.new]
-    TargetFinding.objects.insert_many([_row(scan, target, row) for row in new])
+    if changed.new:
+        TargetFinding.objects.add_new_of(scan.pk)
     return Counts(len(changed.resolved), len(changed.reopened))
 
 
@@ -86,17 +85,6 @@ def _move(scan: Scan, before: Seen, changed: Recurrence) -> None:
     rows.lose_sight(changed.unconfirmed, **seen)
     rows.confirm(changed.confirmed)
     rows.reopen(changed.reopened, at=at)
-
-
-def _row(scan: Scan, target: uuid.UUID, finding: Finding) -> TargetFinding:
-    return TargetFinding(
-        target_id=target,
-        fingerprint=finding.fingerprint,
-        scanner=finding.scanner,
-        first_seen_at=scan.created_at,
-        first_scan_id=scan.pk,
-        **{name: getattr(finding, name) for name in _REWORDED},
-    )
 
 
 def _reword(changed: Recurrence, found: Mapping[str, Finding]) -> None:

@@ -6,15 +6,30 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import F, Q
 
 from scanners.contract import Category, Severity
 from scans.ids import uuid7
-from scans.models.copying import BATCH, CopyingQuerySet
+from scans.models.copying import BATCH
+
+# In the database alone: the rows are there already, and fifty thousand need not be made
+# again in Python while the target's row is held.
+_NEW = """
+INSERT INTO target_findings (target_finding_id, target_id, fingerprint, scanner, rule,
+    severity, category, title, location, first_seen_at, first_scan_id, times_reopened)
+SELECT findings.finding_id, scans.target_id, findings.fingerprint, findings.scanner,
+    findings.rule, findings.severity, findings.category, findings.title,
+    findings.location, scans.created_at, scans.scan_id, 0
+FROM findings JOIN scans ON scans.scan_id = findings.scan_id
+WHERE findings.scan_id = %s AND NOT EXISTS (
+    SELECT 1 FROM target_findings AS known
+    WHERE known.target_id = scans.target_id
+        AND known.fingerprint = findings.fingerprint)
+"""
 
 
-class TargetFindingQuerySet(CopyingQuerySet["TargetFinding"]):
+class TargetFindingQuerySet(models.QuerySet["TargetFinding"]):
     def open(self) -> TargetFindingQuerySet:
         return self.filter(resolved_at=None)
 
@@ -24,6 +39,16 @@ class TargetFindingQuerySet(CopyingQuerySet["TargetFinding"]):
     def reopened(self) -> TargetFindingQuerySet:
         """Open again, after they had been resolved at least once."""
         return self.open().filter(times_reopened__gt=0)
+
+    def add_new_of(self, scan_id: uuid.UUID) -> None:
+        """Remember what this scan found and its target does not know.
+
+        A row has the id of the finding that was the first.
+        """
+        connection = connections[self.db]
+        key = self.model._meta.pk.get_db_prep_value(scan_id, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(_NEW, [key])
 
     # The state changes below and nowhere else, while the target's row is locked.
     # `seen_*` is of the last scan that found it, `at` and `scan_id` of this one.
