@@ -1,7 +1,7 @@
 # Every target works on a machine that has only Python 3.12 or 3.13, make and the
 # package registries (or SENTRASCAN_WHEELS: a folder of wheels). See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-slow test-chaos test-container lint format docs lock wheels bench clean
+.PHONY: help setup setup-dev run test test-slow test-chaos test-container test-runbook lint format docs lock wheels bench clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -33,6 +33,9 @@ test-chaos: setup-dev ## run 200 scans while everything is killed in turn; SEED,
 
 test-container: ## run the attacks inside the worker's container; needs a Docker engine
 	@python=$$(deploy/find-python.sh) && exec "$$python" -m tests.container.run $(PYTEST)
+
+test-runbook: setup-dev ## type the runbooks against real containers; needs a Docker engine
+	@exec $(BIN)/python -m tests.runbook.run $(OPTIONS)
 
 lint: setup-dev ## run all static checks
 	$(BIN)/ruff check

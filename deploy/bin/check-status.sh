@@ -13,11 +13,11 @@ bad() {
     failed=1
 }
 
-ask() { curl --silent --show-error --max-time 10 "$@" 2>&1; }
+ask() { curl --fail --silent --show-error --max-time 10 "$@" 2>&1; }
 
 health() {
     local said
-    if said=$(ask --fail "$api/api/v1/health") && [ "$said" = '{"status": "ok"}' ]; then
+    if said=$(ask "$api/api/v1/health") && [ "$said" = '{"status": "ok"}' ]; then
         echo "✅ API Health: OK"
     else
         bad "API Health: FAILED (${said:-no answer})"
@@ -31,7 +31,7 @@ scans() {
     fi
     local found failing
     # The key in a file that is none: the list of processes does not show it.
-    if ! found=$(ask --fail --header @<(printf 'X-API-Key: %s\n' "$SENTRASCAN_API_KEY") \
+    if ! found=$(ask --header @<(printf 'X-API-Key: %s\n' "$SENTRASCAN_API_KEY") \
         "$api/api/v1/scans?limit=5"); then
         bad "Recent Scans: FAILED (${found:-no answer})"
         return
@@ -53,7 +53,8 @@ database() {
 
 readiness() {
     local said parts
-    said=$(ask "$api/readyz") || true
+    # Without --fail: the answer of a 503 says what is not ready.
+    said=$(curl --silent --show-error --max-time 10 "$api/readyz" 2>&1) || true
     if [ "$(jq -r .status <<<"$said" 2>/dev/null)" = ok ]; then
         echo "✅ Readiness: OK"
         return

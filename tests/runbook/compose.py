@@ -63,22 +63,23 @@ def inside(words: list[str], state: dict[str, Any]) -> int:
 def ask(state: dict[str, Any], words: list[str]) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(state["socket"])
-        request = {"words": words, "secret": secret()}
+        request = {"words": words, "settings": settings()}
         connection.sendall(json.dumps(request).encode() + b"\n")
         answer: dict[str, Any] = json.loads(connection.makefile().readline())
         return answer
 
 
-def secret() -> str:
-    """Return SENTRASCAN_SECRET as compose finds it: the shell first, then `.env`."""
-    if "SENTRASCAN_SECRET" in os.environ:
-        return os.environ["SENTRASCAN_SECRET"]
+def settings() -> dict[str, str]:
+    """Return the settings that compose finds: in `.env`, and over it in the shell."""
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / "docker-compose.yml").exists():
             file = folder / ".env"
             lines = file.read_text().splitlines() if file.exists() else []
-            found = dict(line.split("=", 1) for line in lines if "=" in line)
-            return found.get("SENTRASCAN_SECRET", "")
+            found = (
+                dict(line.split("=", 1) for line in lines if "=" in line) | os.environ
+            )
+            ours = {k for k in found if k.startswith("SENTRASCAN_")}
+            return {k: found[k] for k in ours if not k.startswith("SENTRASCAN_API_")}
     sys.stderr.write("no configuration file provided: not found\n")
     raise SystemExit(14)
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
@@ -19,8 +20,8 @@ CHUNK_BYTES = 65_536
 class Front:
     """Listens on a port of its own; `ports` says where the web servers are now."""
 
-    def __init__(self, ports: Callable[[], list[int]]) -> None:
-        self._ports, self._turns = ports, itertools.count()
+    def __init__(self, ports: Callable[[], list[int]], log: Path) -> None:
+        self._ports, self._turns, self.log = ports, itertools.count(), log
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.is_open = True
@@ -58,7 +59,10 @@ class Front:
         for offset in range(len(ports)):
             with suppress(OSError):
                 port = ports[(turn + offset) % len(ports)]
-                return socket.create_connection(("127.0.0.1", port), 2)
+                server = socket.create_connection(("127.0.0.1", port), 2)
+                with self.log.open("a") as log:
+                    log.write(f'{{"logger":"proxy","upstream":"127.0.0.1:{port}"}}\n')
+                return server
         return None
 
 

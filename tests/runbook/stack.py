@@ -39,6 +39,8 @@ COMMANDS = {
 STOP_SECONDS, START_SECONDS = 20, 90
 # Exit code, standard output, standard error.
 type Answer = tuple[int, str, str]
+# SENTRASCAN_... as compose finds it when it is asked.
+type Settings = dict[str, str]
 # What deploy/db/init.sh does in the container.
 ROLE = """
 CREATE ROLE sentrascan LOGIN CREATEDB;
@@ -58,10 +60,9 @@ class Container:
             *(sys.executable, "-I", entry, sys.executable, ROOT / "manage.py"),
             *COMMANDS[service],
         ]
-        self._environment = stack.environment | {
-            "SENTRASCAN_PORT": str(self.port),
-            "SENTRASCAN_SECRET": stack.secret,
-        }
+        self._environment = (
+            stack.environment | stack.settings | {"SENTRASCAN_PORT": str(self.port)}
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,15 +107,18 @@ class Stack:
             "db": Postgres(root / "postgres"),
             "redis": Redis(root / "redis"),
         }
-        self.secret, self._is_rebuilt = "", False
+        self.settings: dict[str, str] = {}
+        self._is_rebuilt = False
         self.containers: list[Container] = []
-        self.front = Front(self._web_ports)
+        self.front = Front(self._web_ports, root / "proxy.log")
         self.project, self.programs = root / "project", root / "programs"
+        # Links to the tools: one of them can be taken away.
+        self.scanners = root / "scanners"
         self.environment: dict[str, str] = {}
         self.socket = str(root / "socket")
         self._server = socketserver.UnixStreamServer(self.socket, _Asked)
         cast("Any", self._server).stack = self
-        self._verbs: dict[str, Callable[[list[str], list[str], str], Answer]] = {
+        self._verbs: dict[str, Callable[[list[str], list[str], Settings], Answer]] = {
             "up": self._up,
             "down": self._down,
             "build": self._build,
@@ -203,13 +207,13 @@ class Stack:
 
     # --- what docker-compose is asked
 
-    def answer(self, words: list[str], secret: str) -> Answer:
+    def answer(self, words: list[str], settings: Settings) -> Answer:
         verb, *rest = words
         if verb == "is-running":
             return int(not self._is_running(rest[0])), "", ""
         names = [word for word in rest if word in SERVICES]
         if verb in self._verbs:
-            return self._verbs[verb](rest, names, secret)
+            return self._verbs[verb](rest, names, settings)
         if verb in ("stop", "start", "restart"):
             for name in names or SERVICES:
                 if verb != "start":
@@ -220,15 +224,15 @@ class Stack:
             return (0, "", "") if verb == "stop" else self._settled()
         return 1, "", f"unknown command: {verb}\n"
 
-    def _up(self, rest: list[str], names: list[str], secret: str) -> Answer:
+    def _up(self, rest: list[str], names: list[str], settings: Settings) -> Answer:
         chosen = names or list(SERVICES)
         if "api" in chosen:
             chosen = list(SERVICES)  # worker, beat, db and redis: it depends on them
-        is_changed = secret != self.secret or self._is_rebuilt
+        is_changed = settings != self.settings or self._is_rebuilt
         if is_changed and "--no-recreate" not in rest:
             for container in self.containers:
                 container.stop()
-            self.secret, self._is_rebuilt, self.containers = secret, False, []
+            self.settings, self._is_rebuilt, self.containers = settings, False, []
         wanted = dict.fromkeys(APPLICATION, 1)
         for name, count in (w.split("=") for w in rest if "=" in w):
             wanted[name] = int(count)
@@ -243,20 +247,20 @@ class Stack:
             self._start_service(name)
         return self._settled() if "api" in chosen else (0, "", "")
 
-    def _down(self, rest: list[str], names: list[str], secret: str) -> Answer:
+    def _down(self, rest: list[str], names: list[str], settings: Settings) -> Answer:
         for name in reversed(SERVICES):
             self._stop_service(name)
         self.containers.clear()
         return 0, "", ""
 
-    def _build(self, rest: list[str], names: list[str], secret: str) -> Answer:
+    def _build(self, rest: list[str], names: list[str], settings: Settings) -> Answer:
         self._is_rebuilt = True
         return 0, "", "(the code of this checkout)\n"
 
-    def _pull(self, rest: list[str], names: list[str], secret: str) -> Answer:
+    def _pull(self, rest: list[str], names: list[str], settings: Settings) -> Answer:
         return 0, "", "(the servers of this machine)\n"
 
-    def _ps(self, rest: list[str], names: list[str], secret: str) -> Answer:
+    def _ps(self, rest: list[str], names: list[str], settings: Settings) -> Answer:
         lines = ["NAME  SERVICE  STATUS"]
         for name in names or SERVICES:
             state = "Up (healthy)" if self._is_running(name) else "Exited"
@@ -264,7 +268,7 @@ class Stack:
                 lines.append(f"sentrascan-{name}-1  {name}  {state}")
         return 0, "\n".join(lines) + "\n", ""
 
-    def _logs(self, rest: list[str], names: list[str], secret: str) -> Answer:
+    def _logs(self, rest: list[str], names: list[str], settings: Settings) -> Answer:
         tail = next(
             (int(w.split("=")[1]) for w in rest if w.startswith("--tail=")), None
         )
@@ -276,6 +280,7 @@ class Stack:
             for n, s in self.stores.items()
             if n in (names or SERVICES)
         ]
+        logs += [("proxy", self.front.log)] * ("proxy" in (names or SERVICES))
         said = ""
         for name, log in logs:
             text = log.read_text(errors="replace") if log.exists() else ""
@@ -333,23 +338,28 @@ class Stack:
 
     def _application(self) -> dict[str, str]:
         (self.root / "data").mkdir()
-        return environment(
+        self.scanners.mkdir()
+        for tool in Path(environment(self.root)["SENTRASCAN_SCANNERS_DIR"]).iterdir():
+            (self.scanners / tool.name).symlink_to(tool)
+        ours = environment(
             self.root / "data",
             DATABASE_URL=self.url,
             CELERY_BROKER_URL=cast("Redis", self.stores["redis"]).url,
             SENTRASCAN_MIGRATIONS=str(self.root / "migrations.txt"),
             SENTRASCAN_RATE_LIMIT="100000/min",
+            SENTRASCAN_AUTH_FAILURES_PER_MINUTE="10000",
             SENTRASCAN_WARM_HOSTS="0",
             PATH=f"{self.programs}:{os.environ['PATH']}",
             PWD=str(ROOT),
         )
+        return ours | {"SENTRASCAN_SCANNERS_DIR": str(self.scanners)}
 
 
 class _Asked(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         request = json.loads(self.rfile.readline())
         stack: Stack = cast("Any", self.server).stack
-        code, out, error = stack.answer(request["words"], request["secret"])
+        code, out, error = stack.answer(request["words"], request["settings"])
         said = {"code": code, "out": out, "error": error}
         self.wfile.write(json.dumps(said).encode() + b"\n")
 
