@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 
 from scanners import hosts, runner
 from scanners.archives import Limits as ArchiveLimits
@@ -52,6 +52,7 @@ from scans.sealing import KeyLost
 
 logger = logging.getLogger(__name__)
 
+AGAIN_SECONDS = 1.0
 NOT_REQUESTED = "it was not requested"
 
 
@@ -117,8 +118,31 @@ def examine(lease: Lease, stop: threading.Event) -> None:
         raise ScanStopped
     say_what_failed(scan, target, outcomes)
     # Rules that changed meanwhile: nobody can say by which of them it was judged.
-    is_same = rules == rulesets.of_this_process()
-    recording.record(lease, scan, target, outcomes, rules=rules if is_same else "")
+    if rules != rulesets.of_this_process():
+        rules = ""
+    record = partial(recording.record, lease, scan, target, outcomes, rules=rules)
+    keep_trying(record, scan, stop)
+
+
+def keep_trying(record: Callable[[], None], scan: Scan, stop: threading.Event) -> None:
+    """Record; try again for as long as a lease lasts when the database goes away.
+
+    What the tools said may have taken minutes, and a restart of the database meanwhile
+    has cut our connection. The lease makes a second try safe: where the first was
+    committed after all, the scan is not ours to finish any more.
+    """
+    ends_at = time.monotonic() + settings.LEASE_SECONDS
+    while True:
+        try:
+            record()
+        except (OperationalError, InterfaceError) as error:
+            connection.close()
+            reason = " ".join(str(error).split())
+            logger.warning("Scan %s cannot be recorded yet: %s", scan.pk, reason)
+            if stop.wait(AGAIN_SECONDS) or time.monotonic() > ends_at:
+                raise
+        else:
+            return
 
 
 def say_what_failed(scan: Scan, target: Target, outcomes: Sequence[Outcome]) -> None:

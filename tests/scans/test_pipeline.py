@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from scans import pipeline, recording, tasks
@@ -131,14 +131,14 @@ def test_a_fault_of_ours_fails_the_scan_and_is_raised(scanners, monkeypatch):
     assert (scan.scan_status, scan.verdict) == ("failed", "inconclusive")
 
 
-def test_a_database_that_goes_away_costs_an_attempt_and_no_verdict(scanners, caplog):
+class Slow(stand_ins.StandIn):
+    name = "slow"
+    code = "import time; time.sleep(3); print('words: EVAL')"
+
+
+def test_connections_that_break_while_tools_run_cost_nothing(scanners, caplog):
     if connection.vendor != "postgresql":
         pytest.skip("SQLite's connections do not break")
-
-    class Slow(stand_ins.StandIn):
-        name = "slow"
-        code = "import time; time.sleep(3); print('words:')"
-
     scanners(Slow)
     scan = queued_scan({"m": b"w"})
     thread = run_in_thread(scan)
@@ -149,6 +149,25 @@ def test_a_database_that_goes_away_costs_an_attempt_and_no_verdict(scanners, cap
             " WHERE datname = current_database() AND pid != pg_backend_pid()"
         )
     thread.join(60)
+    assert "cannot be recorded yet" in caplog.text
+    scan.refresh_from_db()
+    assert (scan.scan_status, scan.verdict, scan.attempt) == ("completed", "fail", 1)
+    assert (scan.runs.count(), scan.findings.count()) == (1, 1)
+
+
+def test_a_database_that_stays_away_costs_an_attempt_and_no_verdict(
+    scanners, settings, monkeypatch, caplog
+):
+    def refuse(*_, **__):
+        raise OperationalError("the server is gone")
+
+    scanners(stand_ins.StandIn)
+    scan = queued_scan({"m": b"w"})
+    with monkeypatch.context() as away:
+        away.setattr(recording, "record", refuse)
+        settings.LEASE_SECONDS = 2
+        pipeline.run(scan.pk, owner="me")
+    assert caplog.text.count("cannot be recorded yet") > 1
     assert "went away; the scan runs again" in caplog.text
     scan.refresh_from_db()
     assert (scan.scan_status, scan.verdict) == ("running", None)
