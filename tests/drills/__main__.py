@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import django
@@ -71,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0.5, help="between submissions")
     parser.add_argument("--every", type=float, default=4.0, help="seconds a fault")
     parser.add_argument("--settle", type=float, default=240.0, help="at most, seconds")
+    parser.add_argument("--rolling", action="store_true", help="restart all in turn")
     parser.add_argument("--only", action="append", help="this fault, and no other")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", action="store_true", help="leave the directory")
@@ -79,24 +81,27 @@ def _options() -> argparse.Namespace:
 
 def drill(options: argparse.Namespace, root: Path, site: Site):
     """Run the drill and return its `tally.Result`."""
-    port = free_port()
-    environment = _environment(root, site, port)
+    ports = [free_port(), free_port()] if options.rolling else [free_port()]
+    environment = _environment(root, site, ports[0])
     os.environ.update(environment)
     django.setup()
     # Only now does the ORM know which database it is.
     from django.db import connections
 
-    from tests.drills import tally
+    from tests.drills import rolling, tally
 
     result = tally.Result(options.seed)
     key = _prepare()
-    site.crew.members += _members(environment, root)
-    url = f"http://127.0.0.1:{port}/api/v1"
-    client = Client(url, key, options.scans, options.seed, options.pause)
+    site.crew.members += _members(environment, root, ports)
+    urls = [f"http://127.0.0.1:{port}/api/v1" for port in ports]
+    client = Client(urls, key, options.scans, options.seed, options.pause)
     started = time.monotonic()
     thread = threading.Thread(target=client.run, daemon=True)
     thread.start()
-    result.injected = inject(options, site, thread)
+    if options.rolling:
+        result.injected = rolling.restart_all(site.crew, thread)
+    else:
+        result.injected = inject(options, site, thread)
     site.wake(all_of_them=True)
     thread.join()
 
@@ -150,10 +155,14 @@ def _environment(root: Path, site: Site, port: int) -> dict[str, str]:
     }
 
 
-def _members(environment: dict[str, str], root: Path) -> list[Member]:
+def _members(
+    environment: dict[str, str], root: Path, ports: Sequence[int]
+) -> list[Member]:
     cold = environment | {"SENTRASCAN_WARM_HOSTS": "0"}
+    web = [environment | {"SENTRASCAN_PORT": str(port)} for port in ports]
+    names = ["web", "web-2"]
     who = (
-        ("web", ("serve",), environment),
+        *((name, ("serve",), env) for name, env in zip(names, web, strict=False)),
         ("worker", ("worker",), environment),
         ("worker-2", ("worker",), cold),
         ("beat", ("worker", "--housekeeping"), environment),

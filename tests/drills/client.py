@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -14,9 +15,12 @@ PROBLEM = "application/problem+json"
 
 @dataclass
 class Client:
-    """Submits `count` scans, spread over the drill; what it was told is counted."""
+    """Submits `count` scans, spread over the drill; what it was told is counted.
 
-    url: str
+    Asks the next of `urls` where one refuses, as a proxy before replicas would.
+    """
+
+    urls: Sequence[str]
     key: str
     count: int
     seed: int
@@ -42,9 +46,10 @@ class Client:
         while not self.stop.is_set():
             headers = {"Idempotency-Key": f"drill-{number}-{attempt}"}
             try:
-                answer = http.post(f"{self.url}/scans", headers=headers, json=body)
+                answer = http.post(f"{self.urls[0]}/scans", headers=headers, json=body)
             except httpx.TransportError:
                 self.refused_connections += 1
+                self.urls = [*self.urls[1:], self.urls[0]]
                 time.sleep(0.2)
                 continue
             status = answer.status_code

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,10 @@ SECONDS = 240
 # --- the drill
 
 
-@pytest.mark.slow
-def test_no_scan_of_a_short_drill_is_lost_or_judged_twice() -> None:
-    """`make test-chaos` does the same for 200 scans; each fault once at most here."""
+def drill(*options: str) -> dict[str, Any]:
+    """Run one, which must find no fault; return its tally."""
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.drills", "--json", "--seed", "30"),
-            *("--scans", "30", "--pause", "1.3", "--every", "2.5"),
-        ],
+        [sys.executable, "-m", "tests.drills", "--json", *options],
         cwd=ROOT,
         env=dict(os.environ),
         capture_output=True,
@@ -39,11 +36,28 @@ def test_no_scan_of_a_short_drill_is_lost_or_judged_twice() -> None:
         check=False,
     )
     assert done.stdout, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0, told
+    return told
+
+
+@pytest.mark.slow
+def test_no_scan_of_a_short_drill_is_lost_or_judged_twice() -> None:
+    """`make test-chaos` does the same for 200 scans; each fault about once here."""
+    told = drill("--scans", "30", "--pause", "1.3", "--every", "2.5", "--seed", "30")
     assert told["accepted"] == 30
     assert sum(told["injected"].values()) >= 8, told["injected"]
     assert sum(told["verdicts"].values()) >= 30
+
+
+@pytest.mark.slow
+def test_a_rolling_restart_costs_no_scan_and_no_attempt() -> None:
+    """Two web servers, two workers and the clock are asked to end while scans come."""
+    told = drill("--rolling", "--scans", "40", "--pause", "1.5", "--seed", "31")
+    members = ("web", "web-2", "worker", "worker-2", "beat")
+    assert told["injected"] == told["restarts"] == dict.fromkeys(members, 1)
+    assert told["accepted"] == 40
+    assert told["attempts"] == {"1": 40}, told
 
 
 # --- the tally itself
@@ -55,7 +69,7 @@ def result() -> tally.Result:
 
 
 def client(*accepted: object) -> Client:
-    return Client("", "", 0, 0, 0.0, accepted=[str(each) for each in accepted])
+    return Client([], "", 0, 0, 0.0, accepted=[str(each) for each in accepted])
 
 
 @pytest.mark.django_db
