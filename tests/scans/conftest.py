@@ -1,4 +1,4 @@
-"""Installations that are backed up once, for all tests of a module."""
+"""Installations that are backed up once, for all tests of a session."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from tests.scans.installations import POSTGRESQL, SQLITE, Installation, installa
 VENDORS = [POSTGRESQL, SQLITE]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def origins(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, tuple[Installation, Path, dict[str, Any]]]]:
-    """For each database a filled installation, its backup, and its rows then."""
+    """For each database a filled installation, its backup, and its rows then.
+
+    Nobody changes it: what is tried on it must be refused.
+    """
     with (
         installation(POSTGRESQL, tmp_path_factory.mktemp("origin-p")) as postgres,
         installation(SQLITE, tmp_path_factory.mktemp("origin-s")) as sqlite,
@@ -35,4 +38,11 @@ def origins(
 @pytest.fixture(params=VENDORS)
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
     with installation(request.param, tmp_path / "empty") as one:
+        yield one
+
+
+@pytest.fixture(params=VENDORS)
+def keyed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
+    """One with an API key called `mine`, and nothing else."""
+    with installation(request.param, tmp_path / "keyed", has_key=True) as one:
         yield one

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -101,28 +104,53 @@ class Installation:
 
 @contextmanager
 def installation(
-    vendor: str, data: Path, *, is_migrated: bool = True
+    vendor: str, data: Path, *, is_migrated: bool = True, has_key: bool = False
 ) -> Iterator[Installation]:
-    """Make an installation, which goes at the end of the block."""
+    """Make an installation, which goes at the end of the block.
+
+    `has_key`: it has one API key, called `mine`.
+    """
     data.mkdir(parents=True, exist_ok=True)
     if vendor == SQLITE:
         one = Installation(vendor, f"sqlite:///{data / 'sentrascan.sqlite3'}", data)
         if is_migrated:
-            one.done("migrate", "--verbosity=0")
+            shutil.copy(made(vendor, has_key=has_key).path, one.path)
         yield one
         return
     name = f"installation_{uuid.uuid4().hex[:12]}"
-    server("CREATE DATABASE " + name)
+    like = made(vendor, has_key=has_key).database if is_migrated else "template1"
+    server(f"CREATE DATABASE {name} TEMPLATE {like}")
     try:
-        one = Installation(vendor, server_url(name), data)
-        if is_migrated:
-            one.done("migrate", "--verbosity=0")
-        yield one
+        yield Installation(vendor, server_url(name), data)
     finally:
         for (database,) in server(
             f"SELECT datname FROM pg_database WHERE starts_with(datname, '{name}')"  # noqa: S608 - our own name
         ):
             server(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+@cache
+def made(vendor: str, *, has_key: bool) -> Installation:
+    """Return one to copy, made by the real commands once a session.
+
+    Nobody writes to it afterwards. It goes with the session's server and directory.
+    """
+    folder = Path(mkdtemp(prefix="like-", dir=os.environ["SENTRASCAN_TEST_DIR"]))
+    if vendor == SQLITE:
+        url = f"sqlite:///{folder / 'sentrascan.sqlite3'}"
+        if has_key:
+            shutil.copy(made(vendor, has_key=False).path, folder / "sentrascan.sqlite3")
+    else:
+        name = f"like_{uuid.uuid4().hex[:12]}"
+        like = made(vendor, has_key=False).database if has_key else "template1"
+        server(f"CREATE DATABASE {name} TEMPLATE {like}")
+        url = server_url(name)
+    one = Installation(vendor, url, folder)
+    if has_key:
+        one.done("auth", "create", "--name=mine", "--role=admin")
+    else:
+        one.done("migrate", "--verbosity=0")
+    return one
 
 
 def server_url(database: str) -> str:

@@ -101,16 +101,15 @@ def test_numbers_that_were_given_out_are_not_given_out_again(
 
 
 def test_an_installation_that_is_not_empty_is_refused(
-    origins: dict[str, Any], empty: Installation
+    origins: dict[str, Any], keyed: Installation
 ):
-    _origin, file, _rows = origins[empty.vendor]
-    empty.done("auth", "create", "--name=mine", "--role=admin")
-    before = empty.tables()
-    result = empty.run("restore", file)
+    _origin, file, _rows = origins[keyed.vendor]
+    before = keyed.tables()
+    result = keyed.run("restore", file)
     assert result.returncode == 3
     assert "api_keys would be replaced; --replace says" in result.stderr
-    assert empty.tables() == before
-    assert not list(empty.data.glob("restoring*"))
+    assert keyed.tables() == before
+    assert not list(keyed.data.glob("restoring*"))
 
 
 def test_what_was_shut_out_since_stays_out(origins: dict[str, Any], tmp_path: Path):
@@ -148,23 +147,22 @@ def test_keys_of_another_installation_are_not_taken_for_deleted(
 
 
 def test_the_state_before_is_kept_beside_it(
-    origins: dict[str, Any], empty: Installation
+    origins: dict[str, Any], keyed: Installation
 ):
-    _origin, file, _rows = origins[empty.vendor]
-    empty.done("auth", "create", "--name=mine", "--role=admin")
-    said = empty.done("restore", file, "--replace")
+    _origin, file, _rows = origins[keyed.vendor]
+    said = keyed.done("restore", file, "--replace")
     kept = (
-        f"{empty.database}_before_restore"
-        if empty.vendor == POSTGRESQL
-        else f"{empty.path}.before-restore"
+        f"{keyed.database}_before_restore"
+        if keyed.vendor == POSTGRESQL
+        else f"{keyed.path}.before-restore"
     )
     assert f"is kept as {kept}." in said
-    url = empty.url.rpartition("/")[0] + f"/{kept}"
-    url = url if empty.vendor == POSTGRESQL else f"sqlite:///{kept}"
-    before = Installation(empty.vendor, url, empty.data)
+    url = keyed.url.rpartition("/")[0] + f"/{kept}"
+    url = url if keyed.vendor == POSTGRESQL else f"sqlite:///{kept}"
+    before = Installation(keyed.vendor, url, keyed.data)
     assert before.query("SELECT name FROM api_keys") == [("mine",)]
     # A second restore keeps the state before itself, not one more.
-    empty.done("restore", file, "--replace")
+    keyed.done("restore", file, "--replace")
     assert before.query("SELECT count(*) FROM api_keys") == [(4,)]
 
 
@@ -199,8 +197,7 @@ def test_one_that_is_killed_leaves_the_target_as_it_was(
     origins: dict[str, Any], tmp_path: Path, vendor: str, after: str
 ):
     _origin, file, rows = origins[vendor]
-    with installation(vendor, tmp_path / "target") as target:
-        target.done("auth", "create", "--name=mine", "--role=admin")
+    with installation(vendor, tmp_path / "target", has_key=True) as target:
         before, content = target.tables(), file.read_bytes()
         running = Running(
             "manage.py", "restore", str(file), "--replace", env=target.env
