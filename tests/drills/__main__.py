@@ -93,13 +93,13 @@ def drill(options: argparse.Namespace, root: Path, site: Site):
     result = tally.Result(options.seed)
     key = _prepare()
     site.crew.members += _members(environment, root, ports)
-    urls = [f"http://127.0.0.1:{port}/api/v1" for port in ports]
-    client = Client(urls, key, options.scans, options.seed, options.pause)
+    client = _client(options, ports, key)
     started = time.monotonic()
     thread = threading.Thread(target=client.run, daemon=True)
     thread.start()
     if options.rolling:
-        result.injected = rolling.restart_all(site.crew, thread)
+        result.injected = rolling.restart_all(site.crew)
+        client.stop.set()
     else:
         result.injected = inject(options, site, thread)
     site.wake(all_of_them=True)
@@ -119,6 +119,13 @@ def drill(options: argparse.Namespace, root: Path, site: Site):
     tally.read_files(result)
     connections.close_all()
     return result
+
+
+def _client(options: argparse.Namespace, ports: Sequence[int], key: str) -> Client:
+    urls = [f"http://127.0.0.1:{port}/api/v1" for port in ports]
+    # A rolling restart stops it, however long that takes.
+    count = 100_000 if options.rolling else options.scans
+    return Client(urls, key, count, options.seed, options.pause)
 
 
 def _prepare() -> str:
