@@ -33,6 +33,7 @@ COMMANDS = {
     "target": "show what is scanned under one name, its verdicts and its findings",
     "baseline": "make a baseline of a scan, review, approve and compare baselines",
     "policy": "list, show, import and export policies",
+    "catalogue": "list the rules of all scanners; what an installed tool has beyond",
     "waiver": "accept a finding until a moment, list and delete waivers",
     "user": "create a user of the console",
     "prune": "remove scans older than an age, and the bytes that nothing needs",

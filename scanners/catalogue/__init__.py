@@ -23,6 +23,7 @@ from typing import Any
 from scanners.contract import Category, Rule, Severity
 
 HERE = Path(__file__).parent
+SCANNERS = tuple(sorted(path.stem for path in HERE.glob("*.json")))
 
 
 def lookup(

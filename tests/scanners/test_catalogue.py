@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from scanners import observations
+from scanners import observations, rulebooks
 from scanners.catalogue import HERE, canonical, lookup, rules_of
 from scanners.contract import Category, Severity
 from scanners.file_rules import patterns
 from scanners.runner import Tool
+from scanners.sandbox import probe
+from tests.scanners.mcp_samples import SCANNERS_DIR
 
 FILES = sorted(HERE.glob("*.json"))
 SHAPES = {
@@ -31,6 +32,8 @@ def test_every_rule_is_complete_and_well_formed(path: Path) -> None:
     assert document["source"] == "sentrascan"
     for code, rule in rules_of(path.stem).items():
         assert code == canonical(code)
+        assert rule.cwe
+        assert rule.owasp_llm or rule.owasp_mcp
         assert rule.rule == f"{path.stem}:{code}"
         assert rule.title
         assert rule.remediation
@@ -39,19 +42,36 @@ def test_every_rule_is_complete_and_well_formed(path: Path) -> None:
             assert all(re.fullmatch(shape, value) for value in getattr(rule, name))
 
 
-def test_it_knows_every_rule_that_modelaudit_lists(tools: dict[str, Tool]) -> None:
-    entry = "from modelaudit.__main__ import _run; _run()"
-    arguments = ("rules", "--list", "--format", "json")
-    listed = subprocess.run(
-        [tools["modelaudit"].python, "-I", "-c", entry, *arguments],
-        env={"PROMPTFOO_DISABLE_TELEMETRY": "1", "NO_ANALYTICS": "1", "HOME": "/"},
-        capture_output=True,
-        check=True,
-        timeout=120,
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least", "among"),
+    [
+        ("modelaudit", 200, {"S201", "PICKLE_CHECK", "CVE-2025-1550"}),
+        ("mcp-checkpoint", 7, {"COMMAND_INJECTION", "HARDCODED_SECRET"}),
+        ("cisco-scanner", 8, {"TOOL_POISONING", "INDIRECT_SCHEMA_REFERENCE"}),
+    ],
+)
+def test_it_knows_every_rule_that_an_installed_tool_lists(
+    tools: dict[str, Tool], tmp_path: Path, name: str, least: int, among: set[str]
+) -> None:
+    rung = probe()
+    listed = rulebooks.rules_in(name, SCANNERS_DIR, rung=rung, run_dir=tmp_path)
+    assert len(listed) >= least
+    assert among <= listed.keys()
+    assert listed.keys() <= rules_of(name).keys()
+
+
+def test_a_rule_that_a_tool_has_and_we_do_not_is_new() -> None:
+    rule = rulebooks.Listed("BRAND_NEW", "New", "high", "source")
+    ours = dict.fromkeys(rules_of("cisco-scanner"), rule)
+    gone = ours.pop("TOOL_SHADOWING")
+    listed = ours | {"BRAND_NEW": rule}
+    found = rulebooks.compared("cisco-scanner", "9", listed)
+    assert (found.version, found.added, found.unlisted) == (
+        "9",
+        (gone,),
+        ("TOOL_SHADOWING",),
     )
-    codes = {rule["code"] for rule in json.loads(listed.stdout)}
-    assert len(codes) > 100
-    assert codes <= rules_of("modelaudit").keys()
 
 
 def test_it_knows_every_rule_of_our_own_files_scanner() -> None:

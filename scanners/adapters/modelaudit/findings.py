@@ -142,7 +142,9 @@ def _rule(entry: Entry, message: str) -> Rule:
         # "I cannot read this" is what a README called .onnx gets, too: a gap.
         return rule
     if code in GENERIC or (code.endswith("_CHECK") and code != "TEXT_CHECK"):
-        floor = min(severity, Severity.HIGH)
+        # A broken file is none of the worst things; a word of any other check may be.
+        is_broken = code in GENERIC or rule.category is Category.MALFORMED_FILE
+        floor = min(severity, Severity.HIGH) if is_broken else severity
         return replace(rule, severity=max(rule.severity, floor))
     return rule
 
