@@ -20,6 +20,7 @@ from scans import fetching, measures, request_headers, storage, tasks
 from scans.choices import Conflict, Gone, NotFound, Refused, ScanStatus
 from scans.models import (
     Policy,
+    PolicyDefault,
     Scan,
     ScanDetail,
     ScanFile,
@@ -46,9 +47,12 @@ def submit(
         if submission.document is not None:
             stored.append(_stored_document(submission.document))
             submission = replace(submission, files=tuple(stored))
-        policy = Policy.objects.newest(submission.policy)
+        name = submission.policy or PolicyDefault.objects.policy_for(
+            submission.scan_type, submission.target
+        )
+        policy = Policy.objects.newest(name)
         if policy is None:
-            raise Refused("policy", f"there is no policy {submission.policy!r}")
+            raise Refused("policy", f"there is no policy {name!r}")
         with transaction.atomic():
             return _create(submission, policy, actor, request)
     except storage.InsufficientSpace as error:

@@ -43,7 +43,8 @@ class Submission:
     document: Mapping[str, Any] | None = None
     source: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    policy: str = "default"
+    # "" leaves the choice to the defaults of this installation.
+    policy: str = ""
     scanners: tuple[str, ...] | None = None
     timeout_seconds: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)

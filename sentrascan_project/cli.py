@@ -32,7 +32,7 @@ COMMANDS = {
     "auth": "create, list, revoke and rotate API keys",
     "target": "show what is scanned under one name, its verdicts and its findings",
     "baseline": "make a baseline of a scan, review, approve and compare baselines",
-    "policy": "list, show, import and export policies",
+    "policy": "list, show, import, export policies; what one would change",
     "catalogue": "list the rules of all scanners; what an installed tool has beyond",
     "waiver": "accept a finding until a moment, list and delete waivers",
     "user": "create a user of the console",

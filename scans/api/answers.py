@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from scanners.contract import Category, TargetKind
+from scans.api import shown
 from scans.api.queries import SEVERITIES
 from scans.choices import BaselineStatus, RunStatus, ScanStatus, Verdict
 from scans.drift import Kind, Nature
@@ -133,6 +135,7 @@ class LocationSerializer(serializers.Serializer[Any]):
     tool = serializers.CharField(allow_null=True)
 
 
+@extend_schema_serializer(examples=shown.FINDING)
 class FindingSerializer(serializers.Serializer[Any]):
     """One weakness at one place, in one scan."""
 
@@ -160,6 +163,7 @@ class FindingSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+@extend_schema_serializer(examples=shown.BASELINE)
 class BaselineSerializer(serializers.Serializer[Any]):
     """An approved, or proposed, snapshot of a target."""
 
@@ -192,6 +196,7 @@ class ElementSerializer(serializers.Serializer[Any]):
     )
 
 
+@extend_schema_serializer(examples=shown.BASELINE_DETAIL)
 class BaselineDetailSerializer(BaselineSerializer):
     """A baseline with the elements it holds."""
 
@@ -229,6 +234,7 @@ class DriftSerializer(serializers.Serializer[Any]):
     )
 
 
+@extend_schema_serializer(examples=shown.WAIVER)
 class WaiverSerializer(AppliedWaiverSerializer):
     """A waiver, in force until it expires."""
 
@@ -236,6 +242,7 @@ class WaiverSerializer(AppliedWaiverSerializer):
     is_expired = serializers.BooleanField()
 
 
+@extend_schema_serializer(examples=shown.POLICY)
 class PolicySerializer(serializers.Serializer[Any]):
     """One version of a policy; it never changes."""
 
@@ -245,6 +252,18 @@ class PolicySerializer(serializers.Serializer[Any]):
     document = serializers.DictField(
         help_text="As it was sent; absent keys have the values of the default policy."
     )
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField()
+
+
+@extend_schema_serializer(examples=shown.POLICY_DEFAULT)
+class PolicyDefaultSerializer(serializers.Serializer[Any]):
+    """Scans of this type that name no policy, of targets that match: this one."""
+
+    policy_default_id = serializers.UUIDField()
+    scan_type = serializers.ChoiceField(TargetKind.choices)
+    pattern = serializers.CharField()
+    policy = serializers.CharField(help_text="Its newest version is meant.")
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
 
@@ -284,6 +303,7 @@ class ChangeSerializer(serializers.Serializer[Any]):
     after = serializers.CharField()
 
 
+@extend_schema_serializer(examples=shown.WHAT_IF)
 class WhatIfAnswerSerializer(serializers.Serializer[Any]):
     """What would differ; scans that would not are only counted."""
 
@@ -291,6 +311,7 @@ class WhatIfAnswerSerializer(serializers.Serializer[Any]):
     changes = ChangeSerializer(many=True)
 
 
+@extend_schema_serializer(examples=shown.VERDICT)
 class VerdictSerializer(CountsSerializer):
     """What the latest whole scan of these bytes said, and whether that still holds."""
 

@@ -18,6 +18,8 @@ from apikeys.api.strict import (
     StrictSerializer,
 )
 from scanners.contract import TargetKind
+from scans.models.policy_defaults import EVERY_TARGET as EVERY_NAME
+from scans.policy_choice import MAX_PATTERN
 from scans.storage import Received
 from scans.submissions import Submission
 from scans.waivers import EVERY_TARGET
@@ -86,7 +88,11 @@ class OptionsSerializer(StrictSerializer):
 
     scan_type = StrictChoiceField(TargetKind.choices)
     target = StrictCharField(max_length=500, required=False)
-    policy = StrictCharField(max_length=100, default="default")
+    policy = StrictCharField(
+        max_length=100,
+        required=False,
+        help_text="Default: that of `/policy-defaults`, else `default`.",
+    )
     scanners = serializers.ListField(
         child=StrictCharField(max_length=50),
         allow_empty=False,
@@ -111,7 +117,7 @@ class OptionsSerializer(StrictSerializer):
         names = values.get("scanners")
         return {
             "scan_type": TargetKind(values["scan_type"]),
-            "policy": values["policy"],
+            "policy": values.get("policy", ""),
             "scanners": None if names is None else tuple(dict.fromkeys(names)),
             "timeout_seconds": values.get("timeout_seconds"),
             "labels": values.get("labels", {}),
@@ -248,6 +254,17 @@ class PolicyDocumentSerializer(StrictSerializer):
 
 class NewPolicySerializer(PolicyDocumentSerializer):
     name = StrictCharField(max_length=100, trim_whitespace=False)
+
+
+class NewPolicyDefaultSerializer(StrictSerializer):
+    scan_type = StrictChoiceField(TargetKind.choices)
+    pattern = StrictCharField(
+        max_length=MAX_PATTERN,
+        default=EVERY_NAME,
+        trim_whitespace=False,
+        help_text="Of target names, as of a shell: `*`, `?`, `[ab]`. Default: all.",
+    )
+    policy = StrictCharField(max_length=100)
 
 
 class WhatIfSerializer(StrictSerializer):

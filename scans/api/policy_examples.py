@@ -50,6 +50,24 @@ IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `ETag` of the version that the new one was made from.",
 )
+DEFAULTS = (
+    "A scan that names no policy is judged by the default for its type whose pattern "
+    "matches the target's name: the longest pattern decides, of equally long ones the "
+    "first in the order of letters. Without any it is the policy `default`. `rescan` "
+    "keeps the policy of the scan that it repeats."
+)
+NEW_DEFAULTS = [
+    OpenApiExample(
+        "Models of production",
+        {"scan_type": "model", "pattern": "/models/prod/*", "policy": "production"},
+        request_only=True,
+    ),
+    OpenApiExample(
+        "All MCP targets",
+        {"scan_type": "mcp", "policy": "mcp-servers"},
+        request_only=True,
+    ),
+]
 WHAT_IF = (
     "Judges the newest 10,000 finished scans again from what is stored: by `document`, "
     "or by the policy's newest version. The baseline is the one that each scan was "

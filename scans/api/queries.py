@@ -156,6 +156,16 @@ class BaselineQuery(Query):
         return rows
 
 
+class PolicyDefaultQuery(Query):
+    is_lasting = True
+
+    scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
+
+    @classmethod
+    def filter(cls, rows: Rows, values: Values) -> Rows:
+        return rows.filter(**_renamed({"scan_type": "scan_type"}, values))
+
+
 class TargetQuery(Query):
     scan_type = serializers.ChoiceField(TargetKind.choices, required=False)
     name = serializers.CharField(

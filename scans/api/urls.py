@@ -18,6 +18,7 @@ from scans.api.views.policies import (
     PolicyView,
     WhatIfView,
 )
+from scans.api.views.policy_defaults import PolicyDefaultListView, PolicyDefaultView
 from scans.api.views.reports import REPORT_VIEWS, ReportSchemaView, SbomView
 from scans.api.views.scanners import ScannerListView
 from scans.api.views.scans import CancelView, RescanView, ScanListView, ScanView
@@ -61,6 +62,12 @@ urlpatterns = [
     path("policies/<str:name>", PolicyView.as_view(), name="policy"),
     path("policies/<str:name>/what-if", WhatIfView.as_view()),
     path("policies/<str:name>/versions", PolicyVersionListView.as_view()),
+    path("policy-defaults", PolicyDefaultListView.as_view(), name="policy-defaults"),
+    path(
+        "policy-defaults/<uuid:default_id>",
+        PolicyDefaultView.as_view(),
+        name="policy-default",
+    ),
     path("waivers", WaiverListView.as_view(), name="waivers"),
     path("waivers/<uuid:waiver_id>", WaiverView.as_view(), name="waiver"),
     path("scanners", ScannerListView.as_view(), name="scanners"),

@@ -118,6 +118,14 @@ POLICY_COLUMNS = (
     "created_at",
     "created_by",
 )
+POLICY_DEFAULT_COLUMNS = (
+    "policy_default_id",
+    "scan_type",
+    "pattern",
+    "policy_name",
+    "created_at",
+    "created_by",
+)
 _APPLIED_COLUMNS = (
     "waiver_id",
     "fingerprint",
@@ -303,6 +311,12 @@ def policy_shape(policy: Policy | Row) -> Row:
     if isinstance(policy, dict):
         return policy
     return {name: getattr(policy, name) for name in POLICY_COLUMNS}
+
+
+def policy_default_shape(row: Row) -> Row:
+    return {"policy": row["policy_name"]} | {
+        name: row[name] for name in POLICY_DEFAULT_COLUMNS if name != "policy_name"
+    }
 
 
 def verdict_shape(row: Row, changes: list[str]) -> Row:

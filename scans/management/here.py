@@ -48,7 +48,7 @@ class Here:
                     scan_type=order.kind,
                     target=order.target,
                     files=tuple(received),
-                    policy=options.policy or "default",
+                    policy=options.policy or "",
                     timeout_seconds=options.timeout_seconds,
                     labels=options.labels,
                 ),

@@ -5,6 +5,7 @@ from scans.models.drifts import ScanDrift
 from scans.models.headers import SealedHeaders
 from scans.models.installation import InstallationKey
 from scans.models.policies import Policy
+from scans.models.policy_defaults import PolicyDefault
 from scans.models.prepared import Prepared, Remembered
 from scans.models.results import ResultClaim, StoredResult
 from scans.models.runs import Finding, ScannerRun
@@ -24,6 +25,7 @@ __all__ = [
     "InstallationKey",
     "Lease",
     "Policy",
+    "PolicyDefault",
     "Prepared",
     "Remembered",
     "ResultClaim",

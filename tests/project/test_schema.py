@@ -81,6 +81,10 @@ GET /policies/{name}
 PUT /policies/{name}
 GET /policies/{name}/versions
 POST /policies/{name}/what-if
+GET /policy-defaults
+POST /policy-defaults
+GET /policy-defaults/{default_id}
+DELETE /policy-defaults/{default_id}
 GET /waivers
 POST /waivers
 GET /waivers/{waiver_id}
@@ -256,6 +260,34 @@ def test_answers_keep_to_the_schema(document: dict[str, Any], api: APIClient) ->
         assert answer.status_code == 200
         check(document, f"/api/v1{path}", answer)
     check(document, "/api/v1/scans", api.get("/api/v1/scans?x=1"))
+
+
+WITH_EXAMPLES = """
+/scans/{scan_id}/findings /findings /findings/{finding_id} /scans/{scan_id}/drift
+/scans/{scan_id}/attestation /attestation-key /baselines /baselines/{baseline_id}
+/policies /policies/{name} /policies/{name}/versions /waivers /waivers/{waiver_id}
+/policy-defaults /policy-defaults/{default_id} /verdicts/sha256:{digest}
+"""
+
+
+def test_answers_about_findings_have_examples_that_fit(
+    document: dict[str, Any],
+) -> None:
+    components = {"components": document["components"]}
+    seen = set()
+    for path, operations in document["paths"].items():
+        for method in METHODS:
+            told = operations.get(method, {}).get("responses", {})
+            for status in {"200", "201"} & set(told):
+                content = told[status].get("content", {}).get("application/json", {})
+                for example in content.get("examples", {}).values():
+                    validator = Draft202012Validator(content["schema"] | components)
+                    validator.validate(example["value"])
+                    seen.add((method, path.removeprefix("/api/v1")))
+    assert {("get", path) for path in WITH_EXAMPLES.split()} <= seen
+    for path in ("/baselines", "/policies", "/waivers", "/policy-defaults"):
+        assert ("post", path) in seen
+    assert ("post", "/policies/{name}/what-if") in seen
 
 
 def test_the_schema_can_be_asked_for_by_its_own_type(client: Client) -> None:

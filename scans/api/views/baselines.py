@@ -15,7 +15,7 @@ from apikeys.api.serializers import NothingSerializer
 from apikeys.authentication import actor_of
 from apikeys.choices import Role
 from scans import baselines
-from scans.api import baseline_examples
+from scans.api import baseline_examples, shown
 from scans.api.answers import BaselineDetailSerializer, BaselineSerializer
 from scans.api.bodies import NewBaselineSerializer
 from scans.api.queries import BaselineQuery
@@ -45,7 +45,7 @@ class BaselineListView(IdempotentPostMixin, ListDoor):
         description=baseline_examples.PROPOSE,
         request=NewBaselineSerializer,
         responses={201: BaselineDetailSerializer},
-        examples=baseline_examples.PROPOSALS,
+        examples=[*baseline_examples.PROPOSALS, *shown.BASELINE_DETAIL],
     )
     def post(self, request: Request) -> Response:
         wanted = NewBaselineSerializer(data=request.data)

@@ -13,7 +13,7 @@ from apikeys.api.idempotency import IdempotentPostMixin
 from apikeys.authentication import actor_of
 from apikeys.choices import Role
 from scans import policies, what_if
-from scans.api import examples, policy_examples
+from scans.api import examples, policy_examples, shown
 from scans.api.answers import PolicySerializer, WhatIfAnswerSerializer
 from scans.api.bodies import (
     NewPolicySerializer,
@@ -49,7 +49,7 @@ class PolicyListView(IdempotentPostMixin, ListDoor):
         description=policy_examples.POLICY,
         request=NewPolicySerializer,
         responses={201: PolicySerializer},
-        examples=policy_examples.NEW_POLICIES,
+        examples=[*policy_examples.NEW_POLICIES, *shown.POLICY],
     )
     def post(self, request: Request) -> Response:
         wanted = NewPolicySerializer(data=request.data)
@@ -82,7 +82,7 @@ class PolicyView(Door):
         parameters=[policy_examples.IF_MATCH],
         request=PolicyDocumentSerializer,
         responses=PolicySerializer,
-        examples=policy_examples.REVISIONS,
+        examples=[*policy_examples.REVISIONS, *shown.POLICY],
     )
     def put(self, request: Request, name: str) -> HttpResponse:
         wanted = PolicyDocumentSerializer(data=request.data)
@@ -125,7 +125,7 @@ class WhatIfView(IdempotentPostMixin, Door):
         description=policy_examples.WHAT_IF,
         request=WhatIfSerializer,
         responses=WhatIfAnswerSerializer,
-        examples=policy_examples.QUESTIONS,
+        examples=[*policy_examples.QUESTIONS, *shown.WHAT_IF],
     )
     def post(self, request: Request, name: str) -> Response:
         wanted = WhatIfSerializer(data=request.data)

@@ -14,7 +14,7 @@ from apikeys.api.idempotency import IdempotentPostMixin
 from apikeys.authentication import actor_of
 from apikeys.choices import Role
 from scans import waiving
-from scans.api import examples
+from scans.api import examples, shown
 from scans.api.answers import WaiverSerializer
 from scans.api.bodies import NewWaiverSerializer
 from scans.api.queries import WaiverQuery
@@ -44,7 +44,7 @@ class WaiverListView(IdempotentPostMixin, ListDoor):
         description=examples.WAIVE,
         request=NewWaiverSerializer,
         responses={201: WaiverSerializer},
-        examples=examples.WAIVERS,
+        examples=[*examples.WAIVERS, *shown.WAIVER],
     )
     def post(self, request: Request) -> Response:
         wanted = NewWaiverSerializer(data=request.data)

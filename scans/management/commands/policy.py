@@ -1,9 +1,11 @@
-"""`policy list|show|import|export`: the rule books of this installation."""
+"""`policy list|show|import|export|what-if|defaults`: rule books, and for whom."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from scans import policies, policy_text
 from scans.choices import Conflict, NotFound, Refused
 from scans.exports.shapes import policy_shape
 from scans.gate import with_defaults
+from scans.management import asking, policy_defaults
 from scans.models import Policy
 
 STDIN = "-"
@@ -24,7 +27,7 @@ HEADINGS = ("NAME", "VERSION", "CREATED", "BY")
 
 
 class Command(SentraCommand):
-    help = "List, show, import and export policies."
+    help = "List, show, import and export policies; ask what one would change."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -42,12 +45,22 @@ class Command(SentraCommand):
         _add_version(given)
         given.add_argument("--output", metavar="F", help="default: standard output")
 
+        asked = verbs.add_parser(
+            "what-if", help="judge the stored scans by it, and change nothing"
+        )
+        asking.add_arguments(asked)
+        policy_defaults.add_arguments(verbs)
+
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        verbs = {
+        verbs: dict[str, Callable[[dict[str, Any]], None]] = {
             "list": self.list_all,
             "show": self.show,
             "import": self.take,
             "export": self.give,
+            "what-if": self.ask,
+            "defaults": partial(policy_defaults.show, out=self.stdout),
+            "set-default": partial(policy_defaults.choose, out=self.stdout),
+            "unset-default": partial(policy_defaults.unset, out=self.stdout),
         }
         verbs[verb](options)
 
@@ -86,6 +99,11 @@ class Command(SentraCommand):
         except Conflict as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Imported {policy}.")
+
+    def ask(self, options: dict[str, Any]) -> None:
+        stored = _found(options | {"policy_version": None}).document
+        file = options["file"]
+        asking.ask(document_of(file) if file else stored, options, self.stdout)
 
     def give(self, options: dict[str, Any]) -> None:
         text = policy_text.write(_found(options).document)
