@@ -62,7 +62,7 @@ _WANTED = frozenset(
 )
 _LEANING = frozenset(
     {"modal", "condition", "you", "secretly", "not", "model", "always", "name"}
-    | {"other_tool", "danger_words"}
+    | {"other_tool", "danger_words", "harm", "later"}
 )
 _BE = frozenset({"be", "been", "get", "being"})
 # "Do not forget to send it" orders it.

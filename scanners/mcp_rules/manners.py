@@ -37,6 +37,9 @@ _USED = frozenset(
     {"called", "used", "invoked", "executed", "calling", "using", "invoking", "runs"}
     | {"executing", "run", "calls", "uses", "invokes", "returned", "asks", "opened"}
 )
+_OWN = frozenset(
+    {"you", "step", "requirement", "action", "instruction", "note", "call"}
+)
 _SECRET = frozenset({"not", "secretly", "keep", "conceal", "hush"})
 _ASKS = frozenset({"ask", "asked", "asking", "confirm", "prompt"})
 _UNASKED = frozenset({"consent", "ask", "unasked"})
@@ -77,6 +80,11 @@ def _single(sentence: Sentence) -> Iterator[Found]:
 
 def _paired(sentence: Sentence) -> Iterator[Found]:
     """Signs that take two words."""
+    for tell in sentence.of("tell"):
+        own = {sentence.word(n) for n in range(tell.last, tell.last + 6)} & _OWN
+        if own and negated(sentence, tell) and not twice_negated(sentence, tell):
+            yield "hides its own deed", tell.first, tell.last
+            break
     modals = sentence.of("modal")
     for model in sentence.of("model"):
         if any(abs(modal.first - model.last) <= 4 for modal in modals):

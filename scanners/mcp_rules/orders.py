@@ -30,6 +30,11 @@ MAX_SENTENCES = 400
 
 MANNERS: dict[str, float] = SIGNS["manners"]
 WINDOW, ENOUGH = int(SIGNS["window"]), float(SIGNS["enough"])
+# To keep a deed from the user, or to ask nobody, is an act as well, if one of these
+# stands beside it.
+_PROOFS = frozenset({"marked as an order", "hides its own deed"})
+_RULES = {name: act.rule for name, act in ACTS.items()}
+_RULES |= {SECRECY: HIDDEN, APPROVAL: UNASKED}
 _WEIGHTS = MANNERS | {name: act.weight for name, act in ACTS.items()}
 
 _TEMPLATE = re.compile(
@@ -41,7 +46,7 @@ _MARKED = re.compile(
     r"""(?ix)
     <(?:system|secret|instructions?|hidden|admin|assistant|important|critical|prompt
       |override|directive|mandatory|urgent|internal|developer|priority|attention)
-      (?:[ _:-][^<>\n]{0,60})?>
+      (?![ _-]?notes?>)(?:[ _:-][^<>\n]{0,60})?>
     | \[(?:system|admin|override|instructions?|hidden|internal)\b[^\[\]\n]{0,60}\]
     | \#{3,}\s{0,4}(?:system|instruction|override|important)
     | -{3,}\s{0,4}(?:system|instruction|begin|end)\b
@@ -132,21 +137,23 @@ def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]
     """Yield each rule that matches with the signs that made it match."""
     best: dict[str, tuple[float, list[Sign]]] = {}
     for act in signs:
-        if act.name not in ACTS:
+        if act.name not in _RULES:
             continue
         near = [sign for sign in signs if abs(sign.sentence - act.sentence) <= WINDOW]
         together = {sign.name: sign for sign in reversed(near)} | {act.name: act}
         score = _score(together.values())
-        has_manner = any(name in MANNERS for name in together)
+        has_manner = any(name in MANNERS for name in together if name != act.name)
         alone = _WEIGHTS[act.name] >= ENOUGH or enough < ENOUGH
-        rule = ACTS[act.name].rule
+        rule = _RULES[act.name]
+        if act.name not in ACTS and _PROOFS.isdisjoint(together):
+            continue
         is_enough = score >= enough and (has_manner or alone)
         if is_enough and score > best.get(rule, (0, []))[0]:
             best[rule] = (score, _shown_first(act, together))
     yield from ((rule, signed) for rule, (_, signed) in best.items())
     for manner, rule in ((SECRECY, HIDDEN), (APPROVAL, UNASKED)):
         for _, signed in best.values():
-            if any(sign.name == manner for sign in signed):
+            if rule not in best and any(sign.name == manner for sign in signed):
                 yield rule, signed
                 break
     if not best:
@@ -190,7 +197,7 @@ def _signs(text: str, sentences: list[Sentence]) -> list[Sign]:
         if order and all(first > order[1] for _, first, _ in leanings):
             signs += _sign(text, sentence, order[0], order[1:])
     signs += _in_text(text, spoken)
-    acts = {sign.sentence for sign in signs if sign.name in ACTS}
+    acts = {sign.sentence for sign in signs if sign.name in _RULES}
     for sentence in spoken if acts else ():
         if any(abs(sentence.position - act) <= WINDOW for act in acts):
             for name, first, last in manners_of(sentence):

@@ -11,6 +11,27 @@ from scanners.mcp_rules.lexicon import PLAIN, Lexicon, hinted, lexicons
 
 MAX_WORDS = 6_000  # of one text; its beginning and its end are read
 MIN_HINTS = 2
+SHORT = 14  # tokens
+# Small words of other languages that are English words, too.
+_ENGLISH = frozenset(
+    {"a", "i", "o", "as", "do", "no", "in", "is", "an", "on", "at", "to", "me", "die"}
+    | {
+        "was",
+        "over",
+        "van",
+        "of",
+        "per",
+        "con",
+        "en",
+        "all",
+        "war",
+        "hat",
+        "also",
+        "he",
+    }
+    | {"so", "men", "her", "dan", "not", "use", "se", "al", "del", "des"}
+)
+_CYRILLIC = re.compile("[\u0400-\u04ff]{3}")
 
 _TOKEN = re.compile(
     r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'`<>)\]]*[^\s\"'`<>)\],.;:!?])"
@@ -23,7 +44,7 @@ _TOKEN = re.compile(
     r"|(?P<phone>\+\d[\d ().-]{6,18}\d)"
     r"|(?P<word>\w+(?:['\u2019](?:t|s|re|ll|ve|m|d)\b)?(?:-[^\W_]+)*)"
     r"|(?P<end>[.!?;]+(?=[\s\"'\u201d)\]<*]|$)|\n+|[\u3002\uff01\uff1f\uff1b\u0964])"
-    r"|(?P<mark>[,:()\"`\u201c\u201d\u2014\uff0c\u3001*])"
+    r"|(?P<mark>[,:()<>\[\]\"`\u201c\u201d\u2014\uff0c\u3001*])"
 )
 _UNSPACED = re.compile(
     "[\u0600-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -58,6 +79,10 @@ _LOAD = re.compile(
     r"|chat|user|context|password|env)"
 )
 
+# Where money goes: IBAN and the like, Bitcoin, Ethereum.
+_ACCOUNT = re.compile(
+    r"[a-z]{2}\d{2}[a-z0-9]{11,30}|0x[0-9a-f]{40}|bc1[a-z0-9]{20,60}|[13][a-km-z1-9]{25,34}"
+)
 # What documentation tells people to copy.
 _SAMPLE = re.compile(r"\.env[\w.]*\.?(?:example|sample|template|dist)\b")
 # OPENAI_API_KEY, GITHUB_TOKEN: the name of a variable that holds a secret.
@@ -121,12 +146,18 @@ def sentences_of(
     hints: dict[str, int] = {}
     known = hinted()
     for token in tokens:
+        if token.word in _ENGLISH:
+            continue
         for language in known.get(token.word, ()):
             hints[language] = hints.get(language, 0) + 1
+    # A short text has few small words.
+    enough = MIN_HINTS if len(tokens) > SHORT else 1
+    if not text.isascii() and _CYRILLIC.search(text):
+        hints |= {"ru": enough, "uk": enough}
     first = int(is_order)
     yield _read(tokens, lexicons()["en"], own, first)
     for language, count in hints.items():
-        if count >= MIN_HINTS:
+        if count >= enough:
             yield _read(tokens, lexicons()[language], own, first)
     if not text.isascii() and _UNSPACED.search(text):
         for lexicon in lexicons().values():
@@ -187,6 +218,9 @@ def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
                 hit = Hit(position, position + 1, PLAIN)
                 hits.setdefault(name, []).append(hit)
             continue
+        if len(token.word) > 14 and _ACCOUNT.fullmatch(token.word):
+            hit = Hit(position, position + 1, PLAIN)
+            hits.setdefault("account_number", []).append(hit)
         if "_" in token.word:
             hit = Hit(position, position + 1, PLAIN)
             kind = "slot" if token.word in own else "name"
