@@ -43,10 +43,11 @@ SELECT id_of(n, 1), '{"repository": "models/team", "branch": "main"}',
 FROM generate_series(1, %(scans)s) AS n
 """
 RUNS = """
-INSERT INTO scanner_runs (run_id, scan_id, scanner, tool_version, status, sandbox,
-    duration_ms, findings_count, coverage, error, created_at)
-SELECT id_of(n, 2), id_of(n, 1), 'modelaudit', '0.2.54', 'completed', 'landlock', 3500,
-    %(each)s, '{"complete": true, "files_total": 1, "files_scanned": 1}', '', time_of(n)
+INSERT INTO scanner_runs (run_id, scan_id, scanner, tool_version, lock_digest, status,
+    sandbox, duration_ms, findings_count, coverage, error, created_at)
+SELECT id_of(n, 2), id_of(n, 1), 'modelaudit', '0.2.54', repeat('b', 64), 'completed',
+    'landlock', 3500, %(each)s,
+    '{"complete": true, "files_total": 1, "files_scanned": 1}', '', time_of(n)
 FROM generate_series(1, %(scans)s) AS n
 """
 FINDINGS = """
