@@ -32,7 +32,11 @@ from scanners.contract import (
     TargetKind,
 )
 from scanners.documents import elements_of
+from scans.choices import RunStatus
+from scans.coverage import Outcome
 from scans.fingerprints import fingerprints
+from scans.models import Scan
+from scans.recording import Known, finding_rows
 from tests.scanners import mcp_samples
 from tests.scanners.record import ROOT, golden
 
@@ -180,6 +184,21 @@ def test_a_second_tool_is_nothing_that_happened_to_the_first() -> None:
     beside = {**row, "is_safe": True, "tool_name": "add"}
     beside["findings"] = dict.fromkeys(row["findings"], safe)
     assert cisco(both, [row, beside]) == alone
+
+
+def test_what_is_recorded_keeps_the_name_of_an_only_tool() -> None:
+    recorded = mcp_samples.golden("cisco-scanner", "one")
+    target = mcp_samples.target_of(mcp_samples.ONE)
+    report = CiscoMcpScanner().parse(target, recorded)
+    outcome = Outcome("cisco-scanner", RunStatus.COMPLETED, report=report)
+    # The digest that a far server's only tool would share with its element.
+    (element,) = target.elements
+    alike = replace(target, digest=element.digest)
+    for each in (target, alike):
+        rows = finding_rows(Scan(), each, [outcome], Known(None, frozenset()))
+        assert {row.fingerprint for row in rows} == set(
+            fingerprints("cisco-scanner", report.findings, is_single_file=False)
+        )
 
 
 @pytest.mark.parametrize("sample", ["one", "many", "config", "permissions"])
