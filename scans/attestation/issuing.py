@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
@@ -20,6 +21,7 @@ from scans.choices import Conflict, NotFound
 from scans.exports.shapes import Row, read_scan_detail
 from scans.gate import DEFAULT_DOCUMENT
 from scans.models import FINISHED, Policy, ScannerRun, ScanSnapshot, Waiver
+from scans.models.policies import BUILT_IN
 from scans.models.scans import Scan
 from scans.sealing import Purpose
 
@@ -40,15 +42,12 @@ def attest(scan_id: uuid.UUID) -> envelope.Document:
         raise NotFound("There is no such scan")
     _check(scan)
     runs = ScannerRun.objects.filter(scan_id=scan_id).order_by("scanner")
-    policy = Policy.objects.filter(
-        name=scan["policy"]["name"], version=scan["policy"]["version"]
-    )
     rules = Scan.objects.filter(pk=scan_id).values_list("rules", flat=True)
     facts = Facts(
         scan=scan,
         runs=list(runs.values(*RUN_COLUMNS)),
         digest_of=_digest_of(scan),
-        policy=policy.values_list("document", flat=True).first() or DEFAULT_DOCUMENT,
+        policy=_policy_of(scan),
         rules=rules.first() or "",
         expires_at=_end_of(scan),
     )
@@ -78,6 +77,16 @@ def _check(scan: Row) -> None:
     held = Waiver.objects.in_force().filter(pk__in=wanted).count() if wanted else 0
     if held < len(wanted):
         raise Conflict("This verdict rests on a waiver that ended: scan again")
+
+
+def _policy_of(scan: Row) -> dict[str, Any]:
+    name, version = scan["policy"]["name"], scan["policy"]["version"]
+    rows = Policy.objects.filter(name=name, version=version)
+    row = rows.values_list("document", flat=True).first()
+    if row is None and (name, version) != (BUILT_IN, 1):
+        # Rows are never edited, but an operator may have deleted one.
+        raise Conflict(f"The policy {name} v{version}, which judged it, is gone")
+    return DEFAULT_DOCUMENT if row is None else row
 
 
 def _end_of(scan: Row) -> datetime:

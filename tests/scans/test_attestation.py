@@ -214,6 +214,16 @@ def test_it_holds_no_longer_than_the_waivers_that_it_rests_on(
     assert "waiver" in answer.json()["detail"]
 
 
+def test_a_policy_that_is_gone_is_not_taken_for_another(viewer_api: APIClient) -> None:
+    policy = Policy.objects.create(name="strict", version=2, document={})
+    scan = judged_scan(policy_name="strict", policy_version=2)
+    assert viewer_api.get(url_of(scan)).status_code == 200
+    policy.delete()
+    answer = viewer_api.get(url_of(scan))
+    assert answer.status_code == 409
+    assert "strict v2" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("scan_type", "elements", "kind"),
     [
