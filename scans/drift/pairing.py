@@ -78,7 +78,10 @@ def pair(
 def _by_name(
     kind: str, before: Sequence[Element], after: Sequence[Element]
 ) -> tuple[list[tuple[Element, Element]], list[Element], list[Element]]:
-    olds, news = _grouped(kind, before), _grouped(kind, after)
+    roots = _root(before), _root(after)
+    if kind != FILES or not all(roots):
+        roots = "", ""
+    olds, news = _grouped(kind, before, roots[0]), _grouped(kind, after, roots[1])
     same: list[tuple[Element, Element]] = []
     removed: list[Element] = []
     added: list[Element] = []
@@ -96,10 +99,23 @@ def _by_name(
     return same, removed, added
 
 
-def _grouped(kind: str, elements: Sequence[Element]) -> dict[str, list[Element]]:
+def _root(elements: Sequence[Element]) -> str:
+    """Return the folder that all files lie in, "" where it is not one.
+
+    An archive of a release often has one with the version in its name: where a target
+    lay is no drift.
+    """
+    heads = {each.path.partition("/")[0] for each in elements}
+    is_one = len(heads) == 1 and all("/" in each.path for each in elements)
+    return f"{heads.pop()}/" if is_one else ""
+
+
+def _grouped(
+    kind: str, elements: Sequence[Element], root: str
+) -> dict[str, list[Element]]:
     groups: dict[str, list[Element]] = defaultdict(list)
     for element in sorted(elements, key=lambda each: each.path):
-        groups[name_of(element, kind)].append(element)
+        groups[name_of(element, kind).removeprefix(root)].append(element)
     return groups
 
 

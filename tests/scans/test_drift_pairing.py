@@ -148,6 +148,24 @@ def test_files_are_known_again_by_their_bytes_or_by_what_is_inside() -> None:
         assert one.kinds[0] is Kind.RENAMED
 
 
+def test_the_folder_that_all_files_lie_in_may_be_called_anything() -> None:
+    config = {"digest": "d" * 64, "size": 3}
+    before = files(("model-1.0/a", FILE), ("model-1.0/sub/b", config))
+    moved = files(("model-2.0/a", FILE), ("model-2.0/sub/b", config))
+    assert compare(before, moved, is_mcp=False).drifts == ()
+    other = config | {"digest": "e" * 64}
+    after = files(("model-2.0/a", FILE), ("model-2.0/sub/b", other))
+    (change,) = compare(before, after, is_mcp=False).changes
+    assert (change.kind, change.element) == (Kind.CHANGED, "model-2.0/sub/b")
+    # What left the folder, or came beside it, is told.
+    apart = files(("model-1.0/a", FILE), ("b", config))
+    (change,) = compare(before, apart, is_mcp=False).changes
+    assert (change.kind, change.element) == (Kind.RENAMED, "b")
+    beside = [*before, *files(("x", other))]
+    (change,) = compare(before, beside, is_mcp=False).changes
+    assert (change.kind, change.element) == (Kind.ADDED, "x")
+
+
 def test_the_only_file_may_be_called_anything() -> None:
     before, after = files(("v1.bin", FILE)), files(("v2.bin", FILE))
     assert compare(before, after, is_mcp=False).drifts == ()
