@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -22,11 +23,13 @@ class Heartbeat:
     """A thread that renews the lease and looks at the row once a second.
 
     `stop` is set when the scan was cancelled, deleted or given to another worker, or
-    when the database could not be asked for as long as a lease lasts.
+    when the database could not be asked for as long as a lease lasts. `tell` is called
+    at each look.
     """
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, tell: Callable[[], None] = lambda: None) -> None:
         self.stop = threading.Event()
+        self._tell = tell
         self._lease = lease
         self._over = threading.Event()
         self._thread = threading.Thread(
@@ -54,6 +57,7 @@ class Heartbeat:
                 is_due = now - renewed >= settings.HEARTBEAT_SECONDS
                 try:
                     is_held = self._renew() if is_due else self._look()
+                    self._tell()
                 except (DatabaseError, InterfaceError) as error:
                     logger.warning(
                         "Scan %s: no heartbeat: %s", self._lease.scan_id, error

@@ -46,7 +46,7 @@ from scans.choices import RunStatus
 from scans.coverage import Outcome
 from scans.lease import Heartbeat
 from scans.models import Lease, Scan
-from scans.progress import Meter
+from scans.progress import AtWork, Meter
 from scans.sandboxing import chosen_rung
 from scans.sealing import KeyLost
 
@@ -65,9 +65,10 @@ def run(scan_id: uuid.UUID, *, owner: str) -> None:
     if lease is None:
         logger.info("Scan %s is not queued any more", scan_id)
         return
-    with Heartbeat(lease) as heartbeat:
+    at_work = AtWork(lease)
+    with Heartbeat(lease, at_work.tell) as heartbeat:
         try:
-            examine(lease, heartbeat.stop)
+            examine(lease, heartbeat.stop, at_work)
         except ScanStopped:
             logger.info("Scan %s was ended meanwhile; its results are dropped", scan_id)
         except WorkspaceError as error:
@@ -84,7 +85,7 @@ def run(scan_id: uuid.UUID, *, owner: str) -> None:
             raise
 
 
-def examine(lease: Lease, stop: threading.Event) -> None:
+def examine(lease: Lease, stop: threading.Event, at_work: AtWork) -> None:
     """Everything between the claim and the verdict."""
     scan = Scan.objects.select_related("detail", "policy").get(pk=lease.scan_id)
     # W3C Trace Context: version, trace id, parent id, flags.
@@ -109,7 +110,8 @@ def examine(lease: Lease, stop: threading.Event) -> None:
             deadline=deadline,
         )
         to_run = [scanner for scanner in chosen if scanner.name not in turns.known]
-        outcomes = run_scanners(to_run, target, directory, stop, deadline)
+        at_work.note(dict.fromkeys(turns.known, "completed"))
+        outcomes = run_scanners(to_run, target, directory, stop, deadline, at_work)
         outcomes = reuse.keyed(outcomes, turns, to_run, target)
         outcomes += turns.known.values()
         outcomes.sort(key=lambda outcome: outcome.scanner)
@@ -271,16 +273,23 @@ def run_scanners(
     directory: Path,
     stop: threading.Event,
     deadline: float,
+    at_work: AtWork,
 ) -> list[Outcome]:
     """Run all side by side. One that fails does not stop the others."""
     if not scanners:
         return []
+    at_work.note({scanner.name: "running" for scanner in scanners})
+
+    def turn(scanner: Scanner) -> Outcome:
+        outcome = run_scanner(scanner, target, directory, stop, deadline)
+        at_work.note({scanner.name: outcome.status})
+        return outcome
+
     # Each thread waits for its own child: PDEATHSIG fires when the thread that
     # started a process ends, so no thread may end before its child does.
     with ThreadPoolExecutor(max_workers=len(scanners)) as pool:
         waiting: list[Future[Outcome]] = [
-            pool.submit(run_scanner, scanner, target, directory, stop, deadline)
-            for scanner in scanners
+            pool.submit(turn, scanner) for scanner in scanners
         ]
         return [future.result() for future in waiting]
 

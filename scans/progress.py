@@ -1,16 +1,17 @@
-"""How far a fetch is, told while it runs."""
+"""How far a scan is, told while it runs."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Mapping
 
 from django.db import DatabaseError, InterfaceError, connection
 
 from scanners.contract import ScanStopped
 from scanners.workspace import WorkspaceError
-from scans.models import Lease, Scan
+from scans.models import Lease, Scan, ScanDetail
 
 logger = logging.getLogger(__name__)
 
@@ -53,3 +54,30 @@ class Meter:
             # The heartbeat decides how long a scan lives without its row.
             logger.warning("Scan %s: no progress: %s", self._lease.scan_id, failure)
             connection.close()
+
+
+class AtWork:
+    """Which scanners are at work, and how each turn ended.
+
+    Threads note it; the heartbeat tells it, so that a scan that is over within a second
+    writes nothing.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._lock = threading.Lock()
+        self._seen: dict[str, str] = {}
+        self._told: dict[str, str] = {}
+
+    def note(self, states: Mapping[str, str]) -> None:
+        with self._lock:
+            self._seen = self._seen | dict(states)
+
+    def tell(self) -> None:
+        """Write what has changed since the last time; raises `DatabaseError`."""
+        seen = self._seen
+        if seen == self._told:
+            return
+        held = Scan.objects.held(self._lease)
+        ScanDetail.objects.filter(scan__in=held).update(at_work=seen)
+        self._told = seen

@@ -23,7 +23,7 @@ from scans.console.lists import listed, tidy
 from scans.drift.elements import label
 from scans.exports.forms import REPORTS, SBOMS
 from scans.exports.shapes import FINDINGS, Row, finding_shape, read_scan_detail
-from scans.models import FINISHED, Baseline, ScanDrift, ScanSnapshot
+from scans.models import FINISHED, Baseline, ScanDetail, ScanDrift, ScanSnapshot
 from scans.waivers import EVERY_TARGET
 
 # What is listed whole on the page; more is on a page of its own.
@@ -82,13 +82,20 @@ def live_context(scan: Row) -> Row:
         {"label": text, "state": "done" if i < at else "now" if i == at else "later"}
         for i, (_, text) in enumerate(STAGES)
     ]
-    fitting = scanners_for(TargetKind(scan["scan_type"])) if now == "scan" else ()
+    at_work = at_work_in(scan) if now == "scan" else {}
     return {
         "scan": scan,
         "stages": [*stages, {"label": "Verdict", "state": "later"}],
         "progress": scan["progress"],
-        "scanners": sorted(scanner.name for scanner in fitting),
+        "scanners": sorted(at_work.items()),
     }
+
+
+def at_work_in(scan: Row) -> dict[str, str]:
+    """Return each scanner's state; before anybody told one, all that may fit run."""
+    told = ScanDetail.objects.filter(pk=scan["scan_id"]).values_list("at_work").first()
+    fitting = scanners_for(TargetKind(scan["scan_type"]))
+    return (told and told[0]) or {scanner.name: "running" for scanner in fitting}
 
 
 def finished_context(request: PageRequest, scan: Row) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.db import connection
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -38,7 +39,11 @@ def scan_events(request: PageRequest, scan_id: uuid.UUID) -> HttpResponseBase:
 def part(name: str, scan: Row) -> bytes:
     """Return one event with the HTML that stands for it on the page."""
     if name == "progress":
-        html = render_to_string("console/parts/live.html", {"live": live_context(scan)})
+        try:
+            context = {"live": live_context(scan)}
+        finally:
+            connection.close()  # a stream holds none between two looks
+        html = render_to_string("console/parts/live.html", context)
     else:
         place = reverse("console:scan", args=[scan["scan_id"]])
         html = render_to_string("console/parts/live_over.html", {"place": place})

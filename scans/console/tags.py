@@ -138,7 +138,8 @@ def exact(value: datetime | None) -> str:
 @register.simple_tag
 def run_state(status: str) -> SafeString:
     """How a scanner's turn ended, with a shape and a word."""
-    kind = {"completed": "pass", "skipped": "cancelled"}.get(status, "inconclusive")
+    known = {"completed": "pass", "skipped": "cancelled", "running": "running"}
+    kind = known.get(status, "inconclusive")
     return format_html(
         '<span class="verdict verdict-{}">{}{}</span>',
         kind,

@@ -347,6 +347,9 @@ class ScanDetail(models.Model):
     # How it was asked for: source, scanners, timeout_seconds, introspect...
     options = models.JSONField(default=dict)
     traceparent = models.CharField(max_length=60, blank=True)
+    # {scanner: "running" or the status that its turn ended with}, for who watches: only
+    # of scans that take longer than a second. What counts is in `scanner_runs`.
+    at_work = models.JSONField(null=True)
 
     class Meta:
         db_table = "scan_details"

@@ -15,9 +15,9 @@ from scanners.contract import ScanStopped
 from scanners.workspace import WorkspaceError
 from scans import pipeline, progress
 from scans.exports.shapes import read_scan
-from scans.models import Lease, Scan
+from scans.models import Lease, Scan, ScanDetail
 from scans.models.scans import ScanQuerySet
-from scans.progress import Meter
+from scans.progress import AtWork, Meter
 from tests.scanners.standin import wait_for
 from tests.scans import stand_ins
 from tests.scans.builders import queued_scan, run_in_thread, run_now
@@ -151,3 +151,39 @@ class TestJourney:
         finally:
             worker.join(timeout=60)
         assert told(scan.pk) == {"stage": "finished", "done": 6, "total": 6}
+
+    def test_while_scanners_run_it_is_known_which_are_done(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        both = [stand_ins.Sleeper(), stand_ins.Finder()]
+        monkeypatch.setattr(pipeline, "scanners_for", lambda kind: both)
+        scan = queued_scan({"m": b"w"}, timeout_seconds=6)
+        worker = run_in_thread(scan)
+        wanted = {"finder": "completed", "sleeper": "running"}
+        try:
+            assert wait_for(lambda: working(scan.pk) == wanted)
+        finally:
+            worker.join(timeout=60)
+
+
+def test_who_is_at_work_is_told_once_a_change_and_only_by_its_holder(
+    django_assert_num_queries: Any,
+) -> None:
+    lease = claimed()
+    at_work = AtWork(lease)
+    with django_assert_num_queries(0):
+        at_work.tell()
+    at_work.note({"one": "running", "two": "running"})
+    at_work.note({"one": "completed"})
+    at_work.tell()
+    assert working(lease.scan_id) == {"one": "completed", "two": "running"}
+    with django_assert_num_queries(0):
+        at_work.tell()
+    Scan.objects.cancel(lease.scan_id)
+    at_work.note({"two": "completed"})
+    at_work.tell()
+    assert working(lease.scan_id) == {"one": "completed", "two": "running"}
+
+
+def working(scan_id: Any) -> Any:
+    return ScanDetail.objects.get(pk=scan_id).at_work

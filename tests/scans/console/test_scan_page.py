@@ -9,7 +9,7 @@ from django.test import Client
 
 from apikeys.models import AuditEvent
 from scans.api.holding import slots
-from scans.models import Baseline, Scan, ScanDrift, Waiver
+from scans.models import Baseline, Scan, ScanDetail, ScanDrift, Waiver
 from tests.scans.api_samples import TOOLS, make_finding, make_run, make_scan
 from tests.scans.builders import queued_scan
 from tests.scans.console.people import signed_in
@@ -224,3 +224,7 @@ def test_a_running_scan_says_how_far_it_is(viewer):
     assert 'aria-current="step"' in page
     assert "s of at most 60 s" in page
     assert "modelaudit" in page
+    ScanDetail.objects.update(at_work={"one": "timed_out", "two": "running"})
+    page = page_of(viewer, scan)
+    assert "Timed out" in page
+    assert "modelaudit" not in page
