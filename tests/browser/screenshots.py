@@ -37,9 +37,14 @@ PAGES = {
     "coverage": ("/scans/{archive}", "#coverage"),
     "new-scan": ("/scans/new", ""),
     "running": ("/scans/{running}", ""),
+    "targets": ("/targets", ""),
+    "target": ("/targets/{target}", ""),
+    "findings": ("/findings", ""),
     "waivers": ("/waivers", ""),
+    "policy": ("/policies/strict", ""),
     "keys": ("/keys", ""),
     "audit": ("/audit", ""),
+    "health": ("/health", ""),
 }
 DARK = ("overview", "scan")
 SMALL = ("overview", "drift")
@@ -87,7 +92,9 @@ def real_scans(api: httpx.Client) -> dict[str, str]:
     approve = f"baselines/{made.json()['baseline_id']}/approve"
     api.post(approve, json={}).raise_for_status()
     poisoned = TOOL | {"description": TOOL["description"] + POISON}
+    (target,) = api.get("targets", params={"q": "notes-server"}).json()
     return {
+        "target": target["target_id"],
         "archive": upload("ranker.zip", archive.getvalue()),
         "drift": listed([poisoned, {"name": "send_mail", "description": "Sends."}]),
         "pickle": upload("churn.pkl", bad),
