@@ -15,17 +15,20 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apikeys.choices import Role
+from scanners.contract import Severity
 from scans.choices import ScanStatus, Verdict
 from scans.console.days import NAMES, Chart, drawn
 from scans.console.doors import PageRequest, needs
 from scans.console.lists import tidy
 from scans.exports.shapes import SCANS, Row, scan_shape
-from scans.models import Scan, Waiver, Worker
+from scans.models import Scan, ScanDrift, Waiver, Worker
+from scans.models.scans import has_any
 from scans.scanner_states import scanner_states
 
 DAY = timedelta(days=1)
 PERIODS = (30, 90)
 LISTED = 6
+LOOKED_AT = 2_000
 # How far back something that nobody has looked at is still news.
 NEWS = timedelta(days=14)
 SOON = timedelta(days=14)
@@ -84,9 +87,14 @@ def looks(now: datetime) -> Iterator[Row]:
     recent = Scan.objects.filter(
         created_at__gt=now - NEWS, scan_status=ScanStatus.COMPLETED
     )
+    # Only among the newest: where nothing is to be told, all would be looked through.
+    grave = Scan.objects.filter(has_any(Severity.CRITICAL))
+    newest = grave.order_by("-created_at", "-scan_id").values("pk")[:LOOKED_AT]
+    compared = ScanDrift.objects.order_by("-pk").values("pk")[:LOOKED_AT]
+    drifted = ScanDrift.objects.filter(pk__in=compared, changes__0__isnull=False)
     for why, which in (
-        ("new critical", recent.filter(critical_count__gt=0, new_findings__gt=0)),
-        ("drift", recent.filter(drift__changes__0__isnull=False)),
+        ("new critical", recent.filter(pk__in=newest, new_findings__gt=0)),
+        ("drift", recent.filter(pk__in=drifted.values("pk"))),
     ):
         seen: set[str] = set()
         for scan in rows(which, "-created_at"):
