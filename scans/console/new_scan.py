@@ -118,7 +118,7 @@ def submission_of(form: QueryDict, files: list[Received]) -> Submission:
     return Submission(
         scan_type=kind,
         target=str(form.get("target", "")).strip() or _name(way),
-        policy=str(form.get("policy", "default")),
+        policy=str(form.get("policy", "")),
         scanners=_chosen(form, kind),
         introspect=is_started and way in {"file", "document"},
         **what,

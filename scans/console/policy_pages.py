@@ -18,10 +18,11 @@ from scans.console.doors import PageRequest, needs
 from scans.console.lists import listed, tidy
 from scans.exports.shapes import POLICY_COLUMNS, Row, policy_shape
 from scans.gate import DEFAULT_DOCUMENT, DRIFT_KINDS, with_defaults
-from scans.models import Policy
+from scans.models import Policy, PolicyDefault
 from scans.models.policies import BUILT_IN
 
 VERSIONS_SHOWN = 50
+CHOICES_SHOWN = 200
 WORDS = {
     "severity_threshold": "Fails from",
     "block_categories": "Always fails",
@@ -49,7 +50,9 @@ def policy_list(request: PageRequest) -> HttpResponse:
     Policy.objects.built_in()
     rows = Policy.objects.current().order_by("name", "policy_id")
     page = listed(request, Query, rows.values(*POLICY_COLUMNS), _shown)
-    return render(request, "console/policies.html", {"list": page})
+    chosen = PolicyDefault.objects.values("scan_type", "pattern", "policy_name")
+    context = {"list": page, "chosen": chosen[:CHOICES_SHOWN]}
+    return render(request, "console/policies.html", context)
 
 
 @require_safe

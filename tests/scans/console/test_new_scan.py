@@ -9,7 +9,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from scans import storage
+from apikeys.audit import COMMAND_LINE
+from scans import policies, policy_choice, storage
 from scans.models import Scan
 from tests.scans.api_samples import CONFIG, TOOLS
 from tests.scans.console.people import make_user
@@ -52,6 +53,21 @@ def test_a_path_is_scanned(scanner, settings, tmp_path):
     (tmp_path / "m.bin").write_bytes(b"m")
     sent(scanner, way="place", source=str(tmp_path / "m.bin"), policy="default")
     assert newest().detail.options["source"] == str(tmp_path.resolve() / "m.bin")
+
+
+def test_who_chooses_no_policy_has_the_one_for_the_target(scanner):
+    policies.create("strict", {}, actor=COMMAND_LINE)
+    policy_choice.create(
+        scan_type="mcp", pattern="prod-*", policy="strict", actor=COMMAND_LINE
+    )
+    form = scanner.get("/scans/new").content.decode()
+    assert '<option value="">as chosen for its type and name</option>' in form
+    text = json.dumps({"tools": TOOLS})
+    sent(scanner, way="document", document=text, target="prod-a", policy="")
+    assert newest().policy_name == "strict"
+    Scan.objects.all().delete()
+    sent(scanner, way="document", document=text, target="prod-a", policy="default")
+    assert newest().policy_name == "default"
 
 
 def test_a_server_is_scanned_with_its_headers(scanner):

@@ -8,7 +8,7 @@ import pytest
 from apikeys.audit import COMMAND_LINE
 from apikeys.models import AuditEvent
 from scanners.contract import Severity
-from scans import policies
+from scans import policies, policy_choice
 from scans.console import policy_forms
 from scans.models import Policy, ScanDetail
 from tests.scans.api_samples import make_finding, make_run, make_scan
@@ -36,6 +36,17 @@ def test_the_built_in_policy_is_there_without_being_made(viewer):
     assert "default for scans that name none" in said(page)
     assert "/new-policy" not in page.content.decode()
     assert "Fails from · default high" in said(viewer.get("/policies/default"))
+
+
+def test_what_is_chosen_for_scans_that_name_none_is_shown(viewer):
+    assert "Chosen for scans" not in said(viewer.get("/policies"))
+    policies.create("strict", {}, actor=COMMAND_LINE)
+    policy_choice.create(
+        scan_type="model", pattern="<b>/*", policy="strict", actor=COMMAND_LINE
+    )
+    page = viewer.get("/policies")
+    assert "Type Targets Policy model <b>/* strict" in said(page)
+    assert "<b>/" not in page.content.decode()
 
 
 def test_a_policy_is_told_in_words_with_its_defaults(viewer):
