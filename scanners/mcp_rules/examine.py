@@ -9,7 +9,8 @@ from typing import Any
 from scanners.mcp_rules import abilities, between, hidden, launching, orders, reach
 from scanners.mcp_rules.matches import Match
 from scanners.mcp_rules.reading import readings
-from scanners.mcp_rules.texts import Role, texts_of
+from scanners.mcp_rules.sentences import Names, stems
+from scanners.mcp_rules.texts import Role, Text, texts_of
 
 # Of one rule in one element the first places are finding enough.
 MAX_OF_ONE_ELEMENT = 10
@@ -37,14 +38,22 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
         yield from abilities.find(tool, f"/tools/{position}")
     for element, texts in groupby(texts_of(document), key=lambda text: text.element):
         together = list(texts)
-        own = frozenset(
-            text.value.lower()
-            for text in together
-            if text.role is Role.PARAMETER
-            or (text.role is Role.NAME and text.pointer == f"{element}/name")
-        )
+        own = _names(element, together)
         yield from reach.find(together)
         for text in together:
             read = readings(text.value)
             yield from hidden.find(text, read)
             yield from orders.find(text, read, own)
+
+
+def _names(element: str, texts: list[Text]) -> Names:
+    """Return what belongs to the element whose texts these are."""
+    name = {text.value.lower() for text in texts if text.pointer == f"{element}/name"}
+    parameters = {text.value.lower() for text in texts if text.role is Role.PARAMETER}
+    said = " ".join(
+        text.value.partition(". ")[0]
+        for text in texts
+        if text.role in (Role.DESCRIPTION, Role.TITLE)
+    )
+    purpose = stems(" ".join([*name, said])) if element.startswith("/tools/") else ()
+    return Names(frozenset(name | parameters), frozenset(purpose))

@@ -20,7 +20,7 @@ from scanners.mcp_rules.manners import (
 )
 from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
-from scanners.mcp_rules.sentences import Sentence, sentences_of
+from scanners.mcp_rules.sentences import Names, Sentence, sentences_of
 from scanners.mcp_rules.texts import Role, Text
 
 HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
@@ -94,9 +94,7 @@ class Sign(NamedTuple):
     head: int = -1  # where the verb of an act begins
 
 
-def find(
-    text: Text, readings: Sequence[Reading], own: frozenset[str]
-) -> Iterator[Match]:
+def find(text: Text, readings: Sequence[Reading], own: Names) -> Iterator[Match]:
     """Yield what `text` orders the model to do; `own` are its element's names."""
     known: set[str] = set()
     for reading in readings:
@@ -108,7 +106,7 @@ def find(
                 yield match
 
 
-def _in_reading(text: Text, reading: Reading, own: frozenset[str]) -> Iterator[Match]:
+def _in_reading(text: Text, reading: Reading, own: Names) -> Iterator[Match]:
     # What somebody took the trouble to hide needs fewer signs.
     is_plain = reading.how in ("", "as it is read")
     enough = ENOUGH if is_plain else ENOUGH - 2

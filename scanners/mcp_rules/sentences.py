@@ -134,8 +134,44 @@ class Sentence:
         return self.tokens[position].word if inside else ""
 
 
+class Names(NamedTuple):
+    """What belongs to a tool: its names in full, and the words of its purpose."""
+
+    own: frozenset[str] = frozenset()
+    purpose: frozenset[str] = frozenset()
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` shares a word with what the tool is for."""
+        if not self.purpose:
+            return True
+        return any(stem in self.purpose for stem in stems(name))
+
+
+NOBODY = Names()
+
+
+def stems(text: str) -> list[str]:
+    """Return the beginnings of the words of `text`: orders and ordering are one."""
+    words = _WORDS.findall(text[:1000].lower())
+    return [word[:4] for word in words if word not in _EMPTY]
+
+
+# What tools are called: by what they do.
+_DOES = re.compile(
+    r"(?:send|post|create|make|read|write|upload|delete|run|open|book|transfer|pay|charge"
+    r"|encrypt|git|push|shell|exec(?:ute)?|query|search|fetch|web|update|publish|reply"
+    r"|forward|download|save|remove|invite|merge|deploy|sign|approve|slack|e?mail"
+    r"|whatsapp|payment|http|browser|file|sql|database|kubectl|docker)_"
+)
+_WORDS = re.compile(r"[^\W\d_]{3,}")
+_EMPTY = frozenset(
+    {"the", "and", "for", "with", "from", "into", "tool", "this", "that", "get", "set"}
+    | {"list", "create", "read", "write", "run", "add", "update", "delete", "use"}
+)
+
+
 def sentences_of(
-    text: str, own: frozenset[str] = frozenset(), *, is_order: bool = False
+    text: str, own: Names = NOBODY, *, is_order: bool = False
 ) -> Iterator[list[Sentence]]:
     """Yield the sentences of `text`, once in English and in each other language.
 
@@ -195,7 +231,7 @@ def _pieces(text: str, pattern: re.Pattern[str]) -> Iterator[Token]:
 
 
 def _read(
-    tokens: list[Token], lexicon: Lexicon, own: frozenset[str], first: int
+    tokens: list[Token], lexicon: Lexicon, own: Names, first: int
 ) -> list[Sentence]:
     sentences = [Sentence(first, lexicon.language)]
     for token in tokens:
@@ -209,7 +245,7 @@ def _read(
     return sentences
 
 
-def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
+def _mean(sentence: Sentence, lexicon: Lexicon, own: Names) -> None:
     tokens, hits = sentence.tokens, sentence.hits
     count = len(tokens)
     for position, token in enumerate(tokens):
@@ -223,7 +259,10 @@ def _mean(sentence: Sentence, lexicon: Lexicon, own: frozenset[str]) -> None:
             hits.setdefault("account_number", []).append(hit)
         if "_" in token.word:
             hit = Hit(position, position + 1, PLAIN)
-            kind = "slot" if token.word in own else "name"
+            kind = "slot" if token.word in own.own else "name"
+            is_tool = kind == "name" and _DOES.match(token.word)
+            if is_tool and not own.knows(token.word):
+                hits.setdefault("stranger", []).append(hit)
             kind = "private" if _SECRET_NAME.search(token.word) else kind
             hits.setdefault(kind, []).append(hit)
             if PRIVATE_FILE.search(token.word):
