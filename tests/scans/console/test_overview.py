@@ -111,3 +111,12 @@ def test_past_days_are_counted_once_an_hour(viewer, monkeypatch):
     assert "days: 1 critical" in seen(viewer)
     monkeypatch.setattr("scans.console.overview.KEPT_SECONDS", 0)
     assert "days: 2 critical" in seen(viewer)
+
+
+def test_what_needs_a_look_is_looked_for_among_the_newest_only(viewer, monkeypatch):
+    scan_of(50, target="older.pkl", critical_count=1, new_findings=1)
+    scan_of(40, target="newer.pkl", critical_count=1, new_findings=1)
+    monkeypatch.setattr("scans.console.overview.LOOKED_AT", 1)
+    page = seen(viewer)
+    assert "newer.pkl" in page
+    assert "older.pkl" not in page
