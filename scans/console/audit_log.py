@@ -21,6 +21,7 @@ ACTIONS = (
     *("baseline.approve", "baseline.create", "baseline.delete", "baseline.retire"),
     *("installation.backup", "installation.restore", "installation_key.use"),
     *("policy.create", "policy.revise"),
+    *("policy_default.create", "policy_default.delete"),
     *("scan.cancel", "scan.delete", "scan.prune", "scan.rescan", "scan.submit"),
     *("user.change_password", "user.create", "user.sign_in", "user.sign_out"),
     *("waiver.create", "waiver.delete"),

@@ -17,12 +17,6 @@ from scans.exports.shapes import Row, read_finding, read_waiver
 from scans.models import Finding
 
 ELSEWHERE = 20
-CLASSES = {
-    "cwe": "CWE",
-    "owasp_llm": "OWASP LLM",
-    "owasp_mcp": "OWASP MCP",
-    "atlas": "MITRE ATLAS",
-}
 
 
 @require_safe
@@ -36,7 +30,6 @@ def finding_page(request: PageRequest, finding_id: uuid.UUID) -> HttpResponse:
     waiver = read_waiver(finding["waiver_id"]) if finding["waiver_id"] else None
     context = {
         "finding": finding,
-        "classes": [(words, finding[name]) for name, words in CLASSES.items()],
         "others": others[:ELSEWHERE],
         "has_more": len(others) > ELSEWHERE,
         "waiver": waiver,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import template
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -70,12 +70,7 @@ def step(row: Mapping[str, Any]) -> SafeString:
     ]
     said = ", ".join(told)
     inside = format_html('{}<span class="unseen">{}</span>', icon(name), said)
-    try:
-        url = reverse("console:scan", args=[row["scan_id"]])
-    except NoReverseMatch:
-        return format_html(
-            '<span class="step step-{}" title="{}">{}</span>', name, said, inside
-        )
+    url = reverse("console:scan", args=[row["scan_id"]])
     return format_html(
         '<a class="step step-{}" href="{}" title="{}">{}</a>', name, url, said, inside
     )

@@ -10,19 +10,26 @@ from django.views.decorators.http import require_safe
 from rest_framework import serializers
 
 from apikeys.choices import Role
+from scanners.contract import TargetKind
 from scans import policies, policy_text
 from scans.api.queries import Query
 from scans.choices import NotFound
 from scans.console.diffs import side_by_side
 from scans.console.doors import PageRequest, needs
 from scans.console.lists import listed, tidy
-from scans.exports.shapes import POLICY_COLUMNS, Row, policy_shape
+from scans.exports.shapes import (
+    POLICY_COLUMNS,
+    POLICY_DEFAULT_COLUMNS,
+    Row,
+    policy_shape,
+)
 from scans.gate import DEFAULT_DOCUMENT, DRIFT_KINDS, with_defaults
 from scans.models import Policy, PolicyDefault
 from scans.models.policies import BUILT_IN
+from scans.policy_choice import MAX_PATTERN
 
 VERSIONS_SHOWN = 50
-CHOICES_SHOWN = 200
+DEFAULTS_SHOWN = 200
 WORDS = {
     "severity_threshold": "Fails from",
     "block_categories": "Always fails",
@@ -50,8 +57,13 @@ def policy_list(request: PageRequest) -> HttpResponse:
     Policy.objects.built_in()
     rows = Policy.objects.current().order_by("name", "policy_id")
     page = listed(request, Query, rows.values(*POLICY_COLUMNS), _shown)
-    chosen = PolicyDefault.objects.values("scan_type", "pattern", "policy_name")
-    context = {"list": page, "chosen": chosen[:CHOICES_SHOWN]}
+    defaults = PolicyDefault.objects.order_by("scan_type", "pattern")
+    context = {
+        "list": page,
+        "defaults": defaults.values(*POLICY_DEFAULT_COLUMNS)[:DEFAULTS_SHOWN],
+        "kinds": TargetKind.values,
+        "most": MAX_PATTERN,
+    }
     return render(request, "console/policies.html", context)
 
 

@@ -49,6 +49,7 @@ NO_PAGES = {
     *("sign-in", "sign-out", "theme"),
     *("single-sign-on", "single-sign-on-return"),
     *("baseline-new", "baseline-approve", "baseline-retire", "baseline-delete"),
+    *("policy-default-new", "policy-default-delete"),
     *("waive", "waiver-end", "key-rotate", "key-revoke"),
     *("scan-approve", "scan-cancel", "scan-delete", "scan-events", "scan-report"),
     *("scan-rescan", "scan-waive", "scans-bulk"),

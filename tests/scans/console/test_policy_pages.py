@@ -10,7 +10,7 @@ from apikeys.models import AuditEvent
 from scanners.contract import Severity
 from scans import policies, policy_choice
 from scans.console import policy_forms
-from scans.models import Policy, ScanDetail
+from scans.models import Policy, PolicyDefault, ScanDetail
 from tests.scans.api_samples import make_finding, make_run, make_scan
 
 pytestmark = pytest.mark.django_db
@@ -39,13 +39,13 @@ def test_the_built_in_policy_is_there_without_being_made(viewer):
 
 
 def test_what_is_chosen_for_scans_that_name_none_is_shown(viewer):
-    assert "Chosen for scans" not in said(viewer.get("/policies"))
+    assert "Targets Type Policy" not in said(viewer.get("/policies"))
     policies.create("strict", {}, actor=COMMAND_LINE)
     policy_choice.create(
         scan_type="model", pattern="<b>/*", policy="strict", actor=COMMAND_LINE
     )
     page = viewer.get("/policies")
-    assert "Type Targets Policy model <b>/* strict" in said(page)
+    assert "<b>/* model strict" in said(page)
     assert "<b>/" not in page.content.decode()
 
 
@@ -188,3 +188,47 @@ def test_only_an_admin_writes_policies(role, request):
     assert client.post("/policies/strict/edit", form).status_code == 403
     assert Policy.objects.filter(version=2).count() == 0
     assert b"/edit" not in client.get("/policies/strict").content
+
+
+def choose(client, **changed):
+    form = {"scan_type": "mcp", "pattern": "prod-*", "policy": "default"} | changed
+    return client.post("/policy-defaults", form, follow=True)
+
+
+def test_a_policy_is_chosen_for_targets_and_taken_back(admin, viewer):
+    policies.create("strict", {}, actor=COMMAND_LINE)
+    assert "strict judges scans of mcp prod-*" in said(choose(admin, policy="strict"))
+    assert PolicyDefault.objects.policy_for("mcp", "prod-1") == "strict"
+    shown = said(viewer.get("/policies"))
+    assert "prod-* mcp strict" in shown
+    assert "Take back" not in shown
+    row = PolicyDefault.objects.get()
+    assert "is taken back" in said(
+        admin.post(f"/policy-defaults/{row.pk}/delete", follow=True)
+    )
+    assert PolicyDefault.objects.policy_for("mcp", "prod-1") == "default"
+    events = AuditEvent.objects.filter(object_type="policy_default", actor="ada")
+    assert events.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"policy": "nowhere"}, "There is no policy 'nowhere'"),
+        ({"pattern": ""}, "Pattern: This field is required"),
+        ({"pattern": "*" * 6}, "At most 5 stars"),
+        ({"scan_type": "house"}, "Scan type: Select a valid choice"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_said(admin, changed, told):
+    assert told in said(choose(admin, **changed))
+    assert not PolicyDefault.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["viewer", "scanner"])
+def test_only_an_admin_chooses_policies(role, request):
+    client = request.getfixturevalue(role)
+    row = PolicyDefault.objects.create(scan_type="mcp", policy_name="default")
+    assert choose(client).status_code == 403
+    assert client.post(f"/policy-defaults/{row.pk}/delete").status_code == 403
+    assert PolicyDefault.objects.count() == 1
