@@ -275,7 +275,10 @@ def test_two_restores_do_not_meet(origins: dict[str, Any], empty: Installation):
     _origin, file, _rows = origins[empty.vendor]
     first = Running("manage.py", "restore", str(file), "--verify", env=empty.env)
     first.wait_for("Making tables")
+    # However long the second takes to start, the first is still at work.
+    first.process.send_signal(signal.SIGSTOP)
     second = empty.run("restore", file, "--replace")
+    first.process.send_signal(signal.SIGCONT)
     assert first.end(0, seconds=120) == 0, first.text
     assert second.returncode == 2
     assert "Another restore is at work" in second.stderr
