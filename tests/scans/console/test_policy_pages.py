@@ -145,6 +145,15 @@ def test_what_if_names_the_targets_that_would_flip_and_changes_nothing(admin):
     assert Policy.objects.get().version == 1
 
 
+def test_what_if_asks_four_questions_for_500_scans(
+    admin, django_assert_max_num_queries
+):
+    for number in range(5):
+        judged(f"m{number}", Severity.LOW, minutes=number)
+    with django_assert_max_num_queries(12):
+        admin.post("/new-policy", {"name": "x", "text": "", "ask": "1"})
+
+
 def test_what_if_says_when_nothing_would_change(admin):
     judged("mild", Severity.LOW)
     page = admin.post("/new-policy", {"name": "x", "text": "", "ask": "1"})
