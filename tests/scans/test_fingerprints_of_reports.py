@@ -118,7 +118,9 @@ def test_order_positions_words_and_severity_of_models(
     assert set(of_models(scanner, sample, changed)) == set(before)
 
 
-@pytest.mark.parametrize("scanner", [ModelAudit(), SentrascanFiles()], ids=str)
+@pytest.mark.parametrize(
+    "scanner", [ModelAudit(), SentrascanFiles()], ids=lambda each: each.name
+)
 @pytest.mark.parametrize("sample", MODELS)
 def test_another_root_and_another_order_of_files(scanner: Scanner, sample: str) -> None:
     target, completed = golden(scanner.name, sample)
