@@ -86,7 +86,8 @@ def _drawn(value: Any) -> tuple[str, Any]:
 @register.filter
 def classes(finding: Row) -> list[SafeString]:
     """Return links to what the public lists say about this kind of weakness."""
-    links = [(cwe, CWE.format(cwe.removeprefix("CWE-"))) for cwe in finding["cwe"]]
+    ids = [str(cwe) for cwe in finding["cwe"]]
+    links = [(cwe, CWE.format(cwe.removeprefix("CWE-"))) for cwe in ids]
     links += [(name, OWASP_LLM) for name in finding["owasp_llm"]]
     links += [(name, OWASP_MCP) for name in finding["owasp_mcp"]]
     links += [(name, ATLAS.format(name)) for name in finding["atlas"]]

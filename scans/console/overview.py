@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import TruncDate
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -29,6 +31,7 @@ DAY = timedelta(days=1)
 PERIODS = (30, 90)
 LISTED = 6
 LOOKED_AT = 2_000
+WRONG = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 # How far back something that nobody has looked at is still news.
 NEWS = timedelta(days=14)
 SOON = timedelta(days=14)
@@ -45,12 +48,12 @@ def overview(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     days = PERIODS[request.GET.get("days") == str(PERIODS[1])]
     today = today_of(now)
-    active = rows(Scan.objects.unfinished(), "-created_at")
+    active = rows(scan_status__in=[ScanStatus.QUEUED, ScanStatus.RUNNING])
     context = {
         "since": (now - DAY).isoformat(timespec="seconds"),
         "today": today,
         "active": active,
-        "failing": rows(failing(now), "-created_at"),
+        "failing": rows(created_at__gt=now - DAY, verdict__in=WRONG),
         "chart": chart(now, days),
         "days": days,
         "periods": PERIODS,
@@ -61,9 +64,9 @@ def overview(request: PageRequest) -> HttpResponse:
     return render(request, "console/overview.html", context)
 
 
-def rows(which: QuerySet[Scan], *order: str) -> list[Row]:
-    """Return the newest few of these scans, as lists show them."""
-    kept = SCANS.filter(pk__in=which.order_by(*order).values("pk")[:LISTED])
+def rows(*conditions: Q | RawSQL, **lookups: Any) -> list[Row]:
+    """Return the newest few of these scans, asked for as the API's list asks."""
+    kept = SCANS.filter(*conditions, **lookups)[:LISTED]
     return [scan_shape(row) for row in kept]
 
 
@@ -77,27 +80,17 @@ def today_of(now: datetime) -> dict[str, int]:
     return dict(recent.order_by().aggregate(total=Count("pk"), **counted))
 
 
-def failing(now: datetime) -> QuerySet[Scan]:
-    wrong = (Verdict.FAIL, Verdict.INCONCLUSIVE)
-    return Scan.objects.filter(created_at__gt=now - DAY, verdict__in=wrong)
-
-
 def looks(now: datetime) -> Iterator[Row]:
     """Yield what somebody has to decide on: new and grave, drifted, or ending soon."""
-    recent = Scan.objects.filter(
-        created_at__gt=now - NEWS, scan_status=ScanStatus.COMPLETED
-    )
-    # Only among the newest: where nothing is to be told, all would be looked through.
-    grave = Scan.objects.filter(has_any(Severity.CRITICAL))
-    newest = grave.order_by("-created_at", "-scan_id").values("pk")[:LOOKED_AT]
-    compared = ScanDrift.objects.order_by("-pk").values("pk")[:LOOKED_AT]
-    drifted = ScanDrift.objects.filter(pk__in=compared, changes__0__isnull=False)
-    for why, which in (
-        ("new critical", recent.filter(pk__in=newest, new_findings__gt=0)),
-        ("drift", recent.filter(pk__in=drifted.values("pk"))),
-    ):
+    recent: dict[str, Any] = {
+        "created_at__gt": now - NEWS,
+        "scan_status": ScanStatus.COMPLETED,
+    }
+    grave = rows(has_any(Severity.CRITICAL), new_findings__gt=0, **recent)
+    drifted = rows(pk__in=drifted_scans(), **recent)
+    for why, found in (("new critical", grave), ("drift", drifted)):
         seen: set[str] = set()
-        for scan in rows(which, "-created_at"):
+        for scan in found:
             if scan["target"] not in seen:
                 seen.add(scan["target"])
                 yield {"why": why, "scan": scan}
@@ -106,11 +99,20 @@ def looks(now: datetime) -> Iterator[Row]:
         yield {"why": "waiver ends", "waiver": waiver}
 
 
+def drifted_scans() -> list[uuid.UUID]:
+    """Return the newest scans that differ from their baseline.
+
+    Only among the newest that were compared: where nothing has drifted, all would be
+    looked through. Their ids, since joined to their scans no index gives the order.
+    """
+    compared = ScanDrift.objects.order_by("-pk").values_list("pk", "changes__0__kind")
+    return [pk for pk, kind in compared[:LOOKED_AT] if kind][:LISTED]
+
+
 def chart(now: datetime, days: int) -> Chart:
     last = now.astimezone(UTC).date()
     first = last - timedelta(days=days - 1)
-    found = past_days.read(first, last) | counted(last, last + DAY)
-    return drawn(found, last=last, days=days)
+    return drawn(past_days.read(first, last), last=last, days=days)
 
 
 class PastDays:
@@ -124,13 +126,14 @@ class PastDays:
         self._kept: dict[tuple[date, date], tuple[float, Found]] = {}
 
     def read(self, first: date, last: date) -> Found:
-        """Return the days from `first` to before `last`."""
+        """Return the days from `first` to `last`, this one as it is now."""
         now = time.monotonic()
         read_at, found = self._kept.get((first, last), (now - KEPT_SECONDS, {}))
-        if now - read_at >= KEPT_SECONDS:
-            found = counted(first, last)
-            kept = {key: each for key, each in self._kept.items() if key[1] == last}
-            self._kept = kept | {(first, last): (now, found)}
+        if now - read_at < KEPT_SECONDS:
+            return found | counted(last, last + DAY)
+        found = counted(first, last + DAY)
+        kept = {key: each for key, each in self._kept.items() if key[1] == last}
+        self._kept = kept | {(first, last): (now, found)}
         return found
 
     def forget(self) -> None:

@@ -62,10 +62,6 @@ class ScanQuerySet(models.QuerySet["Scan"]):
     def queued(self) -> Self:
         return self.filter(scan_status=ScanStatus.QUEUED)
 
-    def unfinished(self) -> Self:
-        """Scans that are queued or running."""
-        return self.filter(scan_status__in=[ScanStatus.QUEUED, ScanStatus.RUNNING])
-
     def expired(self) -> Self:
         """Running scans whose worker has not been heard of for a whole lease."""
         return self.filter(scan_status=ScanStatus.RUNNING, lease_expires_at__lt=Now())

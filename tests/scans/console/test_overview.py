@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -72,7 +73,9 @@ def test_what_needs_a_look_is_told_once_a_target(viewer):
         scan_of(hours, target="new.pkl", critical_count=1, new_findings=1)
     scan_of(30, target="known.pkl", critical_count=1)
     drifted = scan_of(50, target="tools", scan_type="mcp")
-    ScanDrift.objects.create(scan=drifted, baseline_id=drifted.pk, changes=[{"x": 1}])
+    ScanDrift.objects.create(
+        scan=drifted, baseline_id=drifted.pk, changes=[{"kind": "added"}]
+    )
     same = scan_of(51, target="same-tools", scan_type="mcp")
     ScanDrift.objects.create(scan=same, baseline_id=same.pk, changes=[])
     for days, reason in ((5, "ends soon"), (60, "ends late")):
@@ -113,10 +116,14 @@ def test_past_days_are_counted_once_an_hour(viewer, monkeypatch):
     assert "days: 2 critical" in seen(viewer)
 
 
-def test_what_needs_a_look_is_looked_for_among_the_newest_only(viewer, monkeypatch):
-    scan_of(50, target="older.pkl", critical_count=1, new_findings=1)
-    scan_of(40, target="newer.pkl", critical_count=1, new_findings=1)
+def test_drift_is_looked_for_among_the_newest_only(viewer, monkeypatch):
+    for number, name in enumerate(("older-tools", "newer-tools")):
+        scan = scan_of(50 - number, target=name, scan_id=uuid.UUID(int=number + 1))
+        ScanDrift.objects.create(
+            scan=scan, baseline_id=scan.pk, changes=[{"kind": "added"}]
+        )
+    assert "older-tools" in seen(viewer)
     monkeypatch.setattr("scans.console.overview.LOOKED_AT", 1)
     page = seen(viewer)
-    assert "newer.pkl" in page
-    assert "older.pkl" not in page
+    assert "newer-tools" in page
+    assert "older-tools" not in page
