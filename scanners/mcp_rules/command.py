@@ -46,10 +46,20 @@ def main() -> int:
 
 def report_on(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the report on `document` (the shape of `Target.document`)."""
+    found = secrets.find(document)
+    values = secrets.values_of(found)
     return {
-        "secrets": [_secret(secret) for secret in secrets.find(document)],
-        "matches": [asdict(match) for match in examine(document)],
+        "secrets": [_secret(secret) for secret in found],
+        "matches": [_without(values, asdict(match)) for match in examine(document)],
     }
+
+
+def _without(values: frozenset[str], match: dict[str, Any]) -> dict[str, Any]:
+    """Hide secrets in what a match quotes: its own rule may look for anything else."""
+    for span in match["spans"]:
+        span["shown"] = secrets.hide_shown(span["shown"], values)
+        span["sign"] = secrets.hide_shown(span["sign"], values)
+    return match
 
 
 def _secret(secret: secrets.Secret) -> dict[str, Any]:

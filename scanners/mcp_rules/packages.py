@@ -34,6 +34,10 @@ _CONTAINER_VALUED = frozenset(
 )
 _ADDRESSES = ("http://", "https://", "git+", "git://", "github:")
 _EXACT = re.compile(r"v?\d+(?:\.\d+){1,3}(?:[-+.]?[0-9A-Za-z][0-9A-Za-z.+-]*)?")
+# https://docs.npmjs.com/cli/configuring-npm/package-json#name, then a version or tag
+_NPM_NAME = re.compile(
+    r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*(?:@\S*)?"
+)
 _COMMIT = re.compile(r"@[0-9a-f]{40}\b|#[0-9a-f]{40}\b")
 
 
@@ -136,8 +140,9 @@ def _of_npm(text: str, position: int) -> Package | None:
         "://" in text
         or text.startswith((".", "/", "~"))
         or text.endswith((".js", ".ts", ".mjs"))
+        or not _NPM_NAME.fullmatch(text)
     ):
-        return None  # a program of the machine
+        return None  # a program of the machine, or the value of an unknown option
     at = text.find("@", 1)
     name, version = (text, "") if at < 0 else (text[:at], text[at + 1 :])
     return Package(NPM, name, version, position)

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -108,8 +108,13 @@ def find(document: Mapping[str, Any]) -> list[Secret]:
 
 def secret_values(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the values to mask, with the password inside a Basic header."""
+    return values_of(find(document))
+
+
+def values_of(found: Iterable[Secret]) -> frozenset[str]:
+    """Return the values to mask of secrets that were found."""
     values: set[str] = set()
-    for secret in find(document):
+    for secret in found:
         values.add(secret.value)
         if secret.section == "headers":
             values.update(_decoded_password(secret.value))
@@ -130,6 +135,18 @@ def hide(text: str, values: frozenset[str]) -> str:
         if value in text:
             text = text.replace(value, masked(value))
     return without_tokens(text)
+
+
+def hide_shown(text: str, values: frozenset[str]) -> str:
+    """Hide `values` in what `matches.shown` made, which may end within one of them."""
+    text = hide(text, values)
+    if not text.endswith("…"):
+        return text
+    for value in values:
+        for length in range(min(len(value), len(text)), MIN_SECRET - 1, -1):
+            if text[:-1].endswith(value[:length]):
+                return f"{text[: -1 - length]}{masked(value)}…"
+    return text
 
 
 def _in_server(value: Any, pointer: str, server: str) -> Iterator[Secret]:
