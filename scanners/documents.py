@@ -12,7 +12,7 @@ Nothing is dropped: what has no place in the shape is refused by name.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -180,6 +180,8 @@ def _pieces_of(value: Any) -> tuple[dict[str, Any], dict[str, str]]:
         raise DocumentError("", "Expected a JSON object or a list of tools.")
     place = ""
     if isinstance(value.get("result"), Mapping) and not _has_pieces(value):
+        # Servers beside an answer would go unseen, and a client would start them.
+        _check_known(value.keys() - {"result"}, place)
         value, place = value["result"], "/result"
     if value.get("nextCursor"):
         raise DocumentError(
@@ -244,11 +246,7 @@ def _split(
 def _take(
     value: Mapping[str, Any], place: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    for key in value:
-        if key not in PIECES and key not in FRAME:
-            raise DocumentError(
-                f"{place}/{escape(key)}", "This field is not known here."
-            )
+    _check_known(value, place)
     pieces = {name: value[name] for name in PIECES if value.get(name) is not None}
     templates = value.get("resourceTemplates")
     if isinstance(templates, list):
@@ -262,6 +260,14 @@ def _take(
         words = (instructions, *own_words(value.get("serverInfo")))
         pieces["instructions"] = "\n\n".join(filter(None, words)) or None
     return pieces, {name: f"{place}/{name}" for name in PIECES}
+
+
+def _check_known(keys: Iterable[str], place: str) -> None:
+    for key in keys:
+        if key not in PIECES and key not in FRAME:
+            raise DocumentError(
+                f"{place}/{escape(key)}", "This field is not known here."
+            )
 
 
 def _config(value: Any, place: str) -> dict[str, Any] | None:

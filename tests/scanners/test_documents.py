@@ -88,6 +88,10 @@ def test_it_counts_resource_templates_as_resources() -> None:
     [
         ({"tools": [tool("a"), tool(5)]}, "/tools/1/name"),
         ({"result": {"tools": [1]}}, "/result/tools/0"),
+        # A client reads the servers, and a scan would read the answer alone.
+        ({"mcpServers": {"a": SERVER}, "result": {"tools": TOOLS}}, "/mcpServers"),
+        ({"servers": {"a": SERVER}, "result": {"tools": TOOLS}}, "/servers"),
+        ({"mcp": {"servers": {"a": SERVER}}, "result": {"tools": TOOLS}}, "/mcp"),
         ([tool("a"), []], "/1"),
         ({"tools": {"a": 1}}, "/tools"),
         ({"tools": [tool("x" * 1025)]}, "/tools/0/name"),
