@@ -30,7 +30,7 @@ READABLE = frozenset({"id", "type", "password", "command"})
 
 
 def settings_in(config: Any, seal: Callable[[Any], str]) -> dict[str, Any]:
-    """Return these settings by where they stand, keys with dots between.
+    """Return these settings by where they stand, keys with dots between (`_step`).
 
     `seal` gives what stands for a value that nobody may read.
     """
@@ -55,8 +55,12 @@ def _inputs(value: Any, seal: Callable[[Any], str]) -> Any:
 
 def _walk(node: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
     for key, child in node.items():
-        here = f"{place}.{key}" if place else key
         if key in NAMES:
-            yield here, child
+            yield f"{place}{key}", child
         elif isinstance(child, Mapping) and key.rpartition(".")[2] not in SERVER_KEYS:
-            yield from _walk(child, here)
+            yield from _walk(child, f"{place}{_step(key)}.")
+
+
+def _step(key: str) -> str:
+    """Return `key` so that no two settings have one place: a key may hold dots."""
+    return key.replace("~", "~0").replace(".", "~1")

@@ -34,6 +34,8 @@ READABLE = frozenset(
     | {"alwaysAllow", "autoApprove", "trust", "timeout"}
 )
 ADDRESSES = frozenset({"url", "endpoint", "serverUrl", "httpUrl"})
+# Where the rest of an address is kept: no place for a field of the server's own.
+OF_ADDRESS = re.compile(rf"(?:{'|'.join(sorted(ADDRESSES))})_query#*")
 NAMED_VALUES = frozenset({"env", "headers"})
 # What nobody names a place. Whoever knows such an address may use the server (Zapier,
 # Composio, web hooks), so it is a secret.
@@ -152,12 +154,14 @@ def _element(path: str, definition: Any) -> dict[str, Any]:
 def kept_server(server: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
     """Return what may be kept of a configured server, before it is masked."""
     kept: dict[str, Any] = {}
-    for name, value in server.items():
+    for field, value in server.items():
+        name = f"{field}#" if OF_ADDRESS.fullmatch(field) else field
         if name in ADDRESSES and isinstance(value, str):
             place, mark, rest = _parted(value)
             kept[name] = _without_random(place, seal)
             if mark:
-                kept[f"{name}_query"] = seal.of(rest)
+                # A fragment is sent to nobody, so it is not the same as a query.
+                kept[f"{name}_query"] = seal.of(rest if mark == "?" else [mark, rest])
         elif name in NAMED_VALUES and isinstance(value, Mapping):
             kept[name] = {str(key): seal.of(child) for key, child in value.items()}
         elif name in READABLE or value is None or isinstance(value, bool):

@@ -18,7 +18,7 @@ _INKLESS = (
 _SUSPECT = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
     "\u061c\u06dd\u070f\u08e2\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffc\ufffe\uffff"
-    "\ue000-\uf8ff\U000e0000-\U000e007f\U000f0000-\U0010ffff"
+    "\ue000-\uf8ff\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
     f"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a{_INKLESS}]"
 )
 _JOINERS = "\u200d\ufe0e\ufe0f"
