@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,12 @@ from scans.exports.shapes import Row
 
 # What a header is called that proves who calls.
 PROOFS = ("authorization", "api-key", "apikey", "token", "cookie")
+# Importers check the form of an address (RFC 3987), and a configuration may hold any
+# text: `https://${HOST}/mcp`, or what is left of one with a password.
+ADDRESS = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?"
+    r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?"
+)
 UNATTRIBUTED = "lists"  # what was submitted without saying whose it is
 
 
@@ -53,7 +60,7 @@ def read_services(
         server = definitions.get(ref)
         if isinstance(server, Mapping):
             entry |= _connection(server)
-            properties = _command(server) + properties
+            properties = _command(server) + _odd_address(server) + properties
             _note_package(services, ref, server)
         entry["properties"] = properties
         services.entries.append({k: v for k, v in entry.items() if v != []})
@@ -61,15 +68,31 @@ def read_services(
 
 
 def _connection(server: Mapping[str, Any]) -> Row:
-    url = server.get("url")
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+    url = _url(server)
+    if not url:
         return {"x-trust-boundary": False}
-    connection: Row = {"endpoints": [url], "x-trust-boundary": True}
+    connection: Row = {"x-trust-boundary": True}
+    if ADDRESS.fullmatch(url):
+        connection["endpoints"] = [url]
     names = [str(name).lower() for name in server.get("headers") or ()]
     if any(proof in name for name in names for proof in PROOFS):
         # That none is configured does not say that none is wanted.
         connection["authenticated"] = True
     return connection
+
+
+def _url(server: Mapping[str, Any]) -> str:
+    url = server.get("url")
+    is_web = isinstance(url, str) and url.startswith(("http://", "https://"))
+    return str(url) if is_web else ""
+
+
+def _odd_address(server: Mapping[str, Any]) -> list[Row]:
+    """Return as a property what is no valid endpoint."""
+    url = _url(server)
+    if not url or ADDRESS.fullmatch(url):
+        return []
+    return [{"name": "sentrascan:mcp:address", "value": url}]
 
 
 def _command(server: Mapping[str, Any]) -> list[Row]:

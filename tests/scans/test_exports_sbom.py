@@ -112,6 +112,29 @@ def test_files_and_findings_are_valid_however_they_are_called(version: str) -> N
     assert first["analysis"] == {"state": "in_triage"}
 
 
+@VERSIONS
+def test_an_address_that_is_none_does_not_spoil_the_document(version: str) -> None:
+    urls = {
+        "template": "https://${HOST}/mcp",
+        "password": "https://u:pass1word@h.example/",
+        "blank": "http://a b/c",
+        "bracket": "https://[bad",
+        "escape": "https://x.example/%zz",
+        "port": "http://h.example:port/",
+        "plain": "https://h.example:8443/v1/mcp,a/%20",
+    }
+    servers = {name: {"url": url} for name, url in urls.items()}
+    bom = bom_of(mcp_scan({"config": {"mcpServers": servers}}), version)
+    services = {each["name"]: each for each in bom["services"]}
+    assert all(each["x-trust-boundary"] for each in services.values())
+    assert services.pop("plain")["endpoints"] == [urls["plain"]]
+    for service in services.values():
+        assert "endpoints" not in service
+        [address] = service["properties"]
+        assert address["name"] == "sentrascan:mcp:address"
+    assert services["template"]["properties"][0]["value"] == urls["template"]
+
+
 def test_arrays_are_data_and_other_files_are_files() -> None:
     scan = make_scan()
     names = ["a.NPY", "b.parquet", "c.pkl"]
