@@ -18,6 +18,8 @@ BUILT_IN = "default"
 class PolicyQuerySet(models.QuerySet["Policy"]):
     def newest(self, name: str) -> Policy | None:
         """Return the newest version; the built-in policy exists by being asked for."""
+        if not name.isprintable():
+            return None  # PostgreSQL cannot even be asked for a NUL
         if newest := self.filter(name=name).order_by("-version").first():
             return newest
         return self.built_in() if name == BUILT_IN else None

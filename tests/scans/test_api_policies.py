@@ -57,6 +57,11 @@ def test_a_policy_is_made_looked_at_and_revised(
     assert viewer_api.get(f"{one}?version=3").status_code == 404
     assert viewer_api.get(f"{URL}/absent").status_code == 404
     assert viewer_api.get(f"{URL}/absent/versions").status_code == 404
+    for odd in ("%00", "a%00b"):
+        assert viewer_api.get(f"{URL}/{odd}").status_code == 404
+        assert viewer_api.get(f"{URL}/{odd}/versions").status_code == 404
+        assert put(api, f"{URL}/{odd}", STRICT).status_code == 404
+        assert api.post(f"{URL}/{odd}/what-if", {}, format="json").status_code == 404
     assert put(api, f"{URL}/absent", STRICT).status_code == 404
     assert create(api).status_code == 409
 
