@@ -30,7 +30,9 @@ def create(
     Raises `NotFound`, or `Conflict` for a scan that is not completed.
     """
     with transaction.atomic():
-        scan = Scan.objects.select_related("snapshot").filter(pk=scan_id).first()
+        # Held, so that nobody deletes it before the baseline that names it is there.
+        held = Scan.objects.select_for_update(of=("self",), no_key=True)
+        scan = held.select_related("snapshot").filter(pk=scan_id).first()
         if scan is None:
             raise NotFound("There is no such scan")
         if scan.scan_status != ScanStatus.COMPLETED:

@@ -113,3 +113,26 @@ def test_approvals_at_the_same_moment_leave_one_active(scan):
         thread.join()
     assert failures == []
     assert Baseline.objects.active().count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scan_that_is_deleted_meanwhile_is_no_error(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete() -> None:
+        Scan.objects.filter(pk=scan.pk).delete()
+        connection.close()
+
+    thread = threading.Thread(target=delete)
+    real = Finding.objects.filter
+
+    def meanwhile(**wanted: object) -> object:
+        thread.start()
+        thread.join(0.5)
+        return real(**wanted)
+
+    monkeypatch.setattr(Finding.objects, "filter", meanwhile)
+    baseline = made(scan)
+    thread.join()
+    assert Baseline.objects.get(pk=baseline.pk).scan_id is None
+    assert not Scan.objects.exists()
