@@ -148,9 +148,14 @@ class _Names:
 
 def _unique(kind: str, names: list[str], values: frozenset[str]) -> list[str]:
     taken = _Names(f"{kind}/")
+    # A server has no other name than this: clients tell "gh" from "gh ".
+    is_exact = kind == "servers"
     return [
-        taken.unique(_printable(hide(name, values)) or f"#{position}")
-        for position, name in enumerate(names, start=1)
+        taken.unique(
+            _printable(hidden if is_exact and hidden.strip() else hidden.strip())
+            or f"#{position}"
+        )
+        for position, hidden in enumerate((hide(n, values) for n in names), start=1)
     ]
 
 
@@ -163,7 +168,7 @@ def _printable(name: str) -> str:
     # PostgreSQL stores no NUL, and a line break in a path would break every listing.
     return "".join(
         f"\\x{ord(char):02x}" if ord(char) < 32 or 127 <= ord(char) < 160 else char
-        for char in name.strip()
+        for char in name
     )
 
 

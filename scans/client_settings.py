@@ -37,8 +37,10 @@ def settings_in(config: Any, seal: Callable[[Any], str]) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         return {}
     found = dict(_walk(config, ""))
-    if INPUTS in config:
-        found[INPUTS] = _inputs(config[INPUTS], seal)
+    # They stand beside the servers: in mcp.json, or below `mcp` in the user's settings.
+    for place, part in (("", config), ("mcp.", config.get("mcp"))):
+        if isinstance(part, Mapping) and INPUTS in part:
+            found[f"{place}{INPUTS}"] = _inputs(part[INPUTS], seal)
     return found
 
 

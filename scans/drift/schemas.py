@@ -76,6 +76,10 @@ def _keyword(key: str, pointer: str, before: Any, after: Any) -> Iterator[Differ
         yield from _map(key, pointer, before, after)
     elif key in CHOICES or key == ALL_OF or _is_tuple(key, before, after):
         yield from _list(key, pointer, before, after)
+    elif key == "contains" and (before is ABSENT) != (after is ABSENT):
+        # It takes no empty list, whatever its schema takes.
+        nature = NARROWED if before is ABSENT else WIDENED
+        yield Difference(pointer, before, after, nature)
     elif key in NESTED:
         yield from schema(pointer, before, after)
     elif key in TEXTS:

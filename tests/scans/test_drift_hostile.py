@@ -334,6 +334,23 @@ HIDING = {
         beside(**{"a.b": {"permissions": {"deny": ["Bash"]}}}),
         beside(a={"b": {"permissions": {"deny": ["Bash"]}}}),
     ),
+    "the name of a server, by a blank": (
+        {"config": {"mcpServers": {"gh": {"command": "x"}}}},
+        {"config": {"mcpServers": {"gh\u2003": {"command": "x"}}}},
+    ),
+    "an input beside the servers in a user's settings": (
+        {"mcp": {"servers": {"gh": {"command": "x"}}, "inputs": []}},
+        {
+            "mcp": {
+                "servers": {"gh": {"command": "x"}},
+                "inputs": [{"id": "t", "type": "command", "command": "other"}],
+            }
+        },
+    ),
+    "that a list may be empty": (
+        tools(tool(x={"type": "array", "contains": {}})),
+        tools(tool(x={"type": "array"})),
+    ),
     "text in characters of the tag plane that nobody assigned": (
         tools(tool()),
         tools(tool(text=TEXT + "\U000e0080\U000e0fff")),
