@@ -47,6 +47,14 @@ def test_a_waiver_goes_through_its_life():
         waiver("delete", made)
 
 
+def test_an_empty_target_is_not_every_target() -> None:
+    with pytest.raises(CommandError, match="target: empty"):
+        waiver(*CREATE, "--target", "", "--expires-in-days", "1")
+    assert not Waiver.objects.exists()
+    waiver(*CREATE, "--expires-in-days", "1")
+    assert Waiver.objects.get().target == ""
+
+
 def test_the_list_tells_what_is_over_and_what_is_stale():
     make_finding(make_scan(), 1)
     matching = waiver(

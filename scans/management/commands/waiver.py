@@ -41,9 +41,7 @@ class Command(SentraCommand):
         shown.add_argument("--json", action="store_true", dest="is_json")
         create = verbs.add_parser("create", help="accept a finding, and print its id")
         create.add_argument("--fingerprint", required=True, metavar="F")
-        create.add_argument(
-            "--target", default=EVERY_TARGET, metavar="T", help="default: all targets"
-        )
+        create.add_argument("--target", metavar="T", help="default: all targets")
         create.add_argument("--reason", required=True, metavar="TEXT")
         ends = create.add_mutually_exclusive_group(required=True)
         ends.add_argument("--expires-at", metavar="2027-03-31T00:00:00Z")
@@ -71,10 +69,13 @@ class Command(SentraCommand):
             self.stdout.write("There is no such waiver.")
 
     def create(self, options: dict[str, Any]) -> None:
+        if options["target"] == "":
+            # What a shell makes of a variable that is not set: nobody means all by it.
+            raise UsageError("target: empty; leave --target out to accept it on all")
         try:
             waiver = waiving.create(
                 fingerprint=options["fingerprint"],
-                target=options["target"],
+                target=options["target"] or EVERY_TARGET,
                 reason=options["reason"],
                 expires_at=_end(options),
                 actor=COMMAND_LINE,
