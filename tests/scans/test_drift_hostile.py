@@ -7,7 +7,6 @@ back, compared.
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,67 +15,23 @@ import pytest
 from scanners.redaction import secrets_of
 from scanners.workspace import from_document
 from scans import snapshots
-from scans.comparing import of_documents
-from scans.drift import Change
-from scans.snapshots import Seal
+from tests.scans.drift_documents import (
+    SEAL,
+    beside,
+    comparison,
+    far,
+    server,
+    tool,
+    tools,
+)
 
-SEAL = Seal(b"k" * 32)
-TEXT = "Adds two numbers of any size."
 ZAPIER = "https://mcp.example.com/api/s/NmQ3YjU5ZDAtOTcxNy00ZGI1LWJkMTUt{}/mcp"
 UUID_PATH = "https://mcp.example.com/v1/0b8f8a3e-6c1d-4f6e-9a51-2f3f0c9d7a{}"
 
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Any:
-    counter = iter(range(100))
-
-    def snapshot(document: Any) -> dict[str, Any]:
-        run = tmp_path / str(next(counter))
-        run.mkdir()
-        target = from_document(json.dumps(document).encode(), run)
-        return snapshots.of_document(
-            target, secrets_of(target.document or {}), SEAL
-        ).document
-
-    def compare(before: Any, after: Any) -> list[Change]:
-        approved = as_postgres_reads(snapshot(before))
-        found = of_documents(approved, snapshot(after), is_mcp=True)
-        assert found.not_compared == ()
-        return found.changes
-
-    return compare
-
-
-def as_postgres_reads(value: Any) -> Any:
-    """Return what `jsonb` makes of it: a number is a decimal, whole ones integers."""
-
-    def number(text: str) -> int | float:
-        exact = Decimal(text)
-        is_whole = exact == exact.to_integral_value()
-        return int(exact) if is_whole else float(text)
-
-    return json.loads(json.dumps(value), parse_float=number)
-
-
-def tool(name: str = "add", text: str = TEXT, x: Any = None, **more: Any) -> Any:
-    schema = {"type": "object", "properties": {"x": x or {"type": "string"}}}
-    return {"name": name, "description": text, "inputSchema": schema, **more}
-
-
-def tools(*each: Any) -> Any:
-    return {"tools": [*each]}
-
-
-def server(name: str = "gh", **more: Any) -> Any:
-    return {"config": {"mcpServers": {name: {"command": "npx", **more}}}}
-
-
-def far(url: str) -> Any:
-    return {"config": {"mcpServers": {"gh": {"url": url}}}}
-
-
-def beside(**settings: Any) -> Any:
-    return {"config": server()["config"] | settings}
+    return comparison(tmp_path)
 
 
 def of(name: str, **more: Any) -> Any:
@@ -305,72 +260,6 @@ def test_what_means_something_else_is_told(
     changes = compared(before, after)
     found = [(str(c.kind), c.element, c.path, str(c.nature)) for c in changes]
     assert sorted(found) == sorted(told)
-
-
-def away(**more: Any) -> Any:
-    url = "https://h.example/mcp?to=good"
-    return {"config": {"mcpServers": {"gh": {"url": url, **more}}}}
-
-
-HIDING = {
-    "a query, behind a field of the name that it is kept under": (
-        away(),
-        away(url="https://h.example/mcp?to=evil", url_query="to=good"),
-    ),
-    "such a field alone": (away(url_query="a"), away(url_query="b")),
-    "a query that became a fragment": (
-        away(),
-        away(url="https://h.example/mcp#to=good"),
-    ),
-    "a setting, behind another one below an empty key": (
-        beside(autoAccept=False),
-        beside(autoAccept=True, **{"": {"autoAccept": False}}),
-    ),
-    "a setting that was moved below an empty key": (
-        beside(permissions={"deny": ["Bash"]}),
-        beside(**{"": {"permissions": {"deny": ["Bash"]}}}),
-    ),
-    "a setting that was moved where its place reads the same": (
-        beside(**{"a.b": {"permissions": {"deny": ["Bash"]}}}),
-        beside(a={"b": {"permissions": {"deny": ["Bash"]}}}),
-    ),
-    "the name of a server, by a blank": (
-        {"config": {"mcpServers": {"gh": {"command": "x"}}}},
-        {"config": {"mcpServers": {"gh\u2003": {"command": "x"}}}},
-    ),
-    "an input beside the servers in a user's settings": (
-        {"mcp": {"servers": {"gh": {"command": "x"}}, "inputs": []}},
-        {
-            "mcp": {
-                "servers": {"gh": {"command": "x"}},
-                "inputs": [{"id": "t", "type": "command", "command": "other"}],
-            }
-        },
-    ),
-    "that a list may be empty": (
-        tools(tool(x={"type": "array", "contains": {}})),
-        tools(tool(x={"type": "array"})),
-    ),
-    "text in characters of the tag plane that nobody assigned": (
-        tools(tool()),
-        tools(tool(text=TEXT + "\U000e0080\U000e0fff")),
-    ),
-}
-
-
-@pytest.mark.parametrize(("before", "after"), HIDING.values(), ids=HIDING)
-def test_nothing_hides_behind_another_name(
-    compared: Any, before: Any, after: Any
-) -> None:
-    assert compared(before, after)
-    assert compared(after, before)
-
-
-def test_unassigned_tags_are_hidden_unicode(compared: Any) -> None:
-    [change] = compared(
-        *HIDING["text in characters of the tag plane that nobody assigned"]
-    )
-    assert change.nature == "hidden_unicode"
 
 
 @pytest.mark.parametrize(
