@@ -17,6 +17,7 @@ from scanners.contract import Severity
 from scans.models import (
     Baseline,
     Policy,
+    PolicyDefault,
     Scan,
     Target,
     Waiver,
@@ -41,6 +42,7 @@ QUERIES = {
     # The built-in policy exists by being asked for.
     "policies": 3,
     "policies/<str:name>/versions": 3,
+    "policy-defaults": 2,
     "scanners": 2,
     "api-keys": 2,
     "audit-events": 2,
@@ -94,6 +96,9 @@ def fill(number: int, scan: Scan | None = None) -> Scan:
     Worker.objects.create(name=f"w{number}")
     Policy.objects.create(name=f"p{number}")
     Policy.objects.create(name="many", version=number)
+    PolicyDefault.objects.create(
+        scan_type="model", pattern=f"p{number}*", policy_name=f"p{number}"
+    )
     later = timezone.now() + timedelta(days=1)
     Waiver.objects.create(fingerprint=f"v1:{number:064x}", reason="r", expires_at=later)
     ApiKey.objects.issue(name=f"k{number}", role="viewer")
