@@ -152,6 +152,15 @@ def test_what_is_stored_here_is_told_in_pieces(
     assert told == [1 << 20, 1 << 20, 5]
 
 
+@pytest.fixture
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a suite started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
 def test_the_first_ctrl_c_is_asked_about_and_the_second_one_interrupts():
     with asked_to_stop() as is_asked:
         assert not is_asked()
