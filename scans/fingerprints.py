@@ -42,8 +42,8 @@ def fingerprints(
 def _identity(
     scanner: str, finding: ReportedFinding, is_single_file: bool
 ) -> tuple[str, ...]:
-    place = "" if is_single_file else finding.location.path
-    member = finding.location.member or ""
+    place = "" if is_single_file else _escaped(finding.location.path)
+    member = _escaped(finding.location.member or "")
     return (
         scanner,
         finding.rule.rule,
@@ -51,6 +51,11 @@ def _identity(
         finding.element,
         finding.evidence_key,
     )
+
+
+def _escaped(path: str) -> str:
+    """Keep `!` for what joins a file and its member: a file may be called `a.zip!b`."""
+    return path.replace("%", "%25").replace("!", "%21")
 
 
 def _position(finding: ReportedFinding) -> tuple[int, int, str]:

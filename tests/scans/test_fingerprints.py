@@ -47,6 +47,13 @@ def test_the_only_file_may_be_renamed():
     assert one(renamed) != one(FINDING)
 
 
+def test_a_file_that_is_called_like_a_member_is_another_place():
+    member = Location(path="m.zip", member="x.pkl")
+    for name in ("m.zip!x.pkl", "m.zip%21x.pkl"):
+        file = replace(FINDING, location=Location(path=name))
+        assert one(file) != one(replace(FINDING, location=member))
+
+
 def test_equals_are_told_apart_by_position_whatever_their_order():
     second = replace(FINDING, location=replace(FINDING.location, byte_offset=99))
     forward = fingerprints("modelaudit", [FINDING, second], is_single_file=False)
