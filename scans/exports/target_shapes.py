@@ -20,12 +20,15 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from scanners.contract import Severity
-from scans.exports.shapes import BASELINE_COLUMNS, Row, baseline_shape
+from scans.exports.shapes import (
+    BASELINE_COLUMNS,
+    SEVERITY_NAMES,
+    Row,
+    baseline_shape,
+    location_shape,
+)
 from scans.models import Baseline, Scan, Target, TargetFinding, Waiver
 
-_SEVERITIES = {int(severity): severity.name.lower() for severity in Severity}
-_PLACES = ("path", "member", "line", "byte_offset", "server", "tool")
 _STEP_SAME = (
     "scan_id",
     "created_at",
@@ -150,7 +153,7 @@ def _counts(target_id: uuid.UUID, last_scan_id: uuid.UUID | None) -> Row:
     new = is_open & Q(first_scan_id=last_scan_id)
     sums: dict[str, Any] = {
         name: Count("pk", filter=is_open & Q(severity=severity))
-        for severity, name in _SEVERITIES.items()
+        for severity, name in SEVERITY_NAMES.items()
     }
     counted = TargetFinding.objects.filter(target_id=target_id).aggregate(
         open=Count("pk", filter=is_open),
@@ -160,7 +163,7 @@ def _counts(target_id: uuid.UUID, last_scan_id: uuid.UUID | None) -> Row:
         resolved=Count("pk", filter=~is_open),
         **sums,
     )
-    by_severity = {name: counted.pop(name) for name in _SEVERITIES.values()}
+    by_severity = {name: counted.pop(name) for name in SEVERITY_NAMES.values()}
     return counted | {"open_by_severity": by_severity}
 
 
@@ -177,12 +180,11 @@ def step_shape(row: Row) -> Row:
 
 def memory_shape(row: Row) -> Row:
     """Return what is remembered of one finding of a target."""
-    location = row["location"] or {}
     is_resolved = row["resolved_at"] is not None
     return {
         **{name: row[name] for name in _FINDING_SAME},
-        "severity": _SEVERITIES[row["severity"]],
-        "location": {place: location.get(place) for place in _PLACES},
+        "severity": SEVERITY_NAMES[row["severity"]],
+        "location": location_shape(row),
         "state": "resolved" if is_resolved else "open",
         "is_new": row["is_new"] and not is_resolved,
         "last_seen_at": row["seen_at"],

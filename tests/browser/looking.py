@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from axe_playwright_python.sync_playwright import Axe
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import (
+        BrowserContext,
+        ConsoleMessage,
+        Page,
+        Request,
+        Response,
+    )
 
 WIDTHS = {"phone": 380, "desk": 1920}
 HEIGHT = 1000
@@ -35,23 +41,23 @@ class Watcher:
         page.on("request", self._asked)
         page.on("response", self._answered)
 
-    def _heard(self, message: object) -> None:
-        if message.type not in {"error", "warning"}:  # type: ignore[attr-defined]
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type not in {"error", "warning"}:
             return
         # A page that is not there is one of ours, too; what it asks for is not excused.
-        where = message.location["url"]  # type: ignore[attr-defined]
-        is_itself = where == message.page.url  # type: ignore[attr-defined]
-        if not (is_itself and "status of 404" in message.text):  # type: ignore[attr-defined]
-            self.complaints.append(f"console: {message.text}")  # type: ignore[attr-defined]
+        where = message.location["url"]
+        is_itself = message.page is not None and where == message.page.url
+        if not (is_itself and "status of 404" in message.text):
+            self.complaints.append(f"console: {message.text}")
 
-    def _asked(self, request: object) -> None:
-        url: str = request.url  # type: ignore[attr-defined]
+    def _asked(self, request: Request) -> None:
+        url = request.url
         if not url.startswith((self._origin, "data:", "blob:", "about:")):
             self.complaints.append(f"another host: {url}")
 
-    def _answered(self, response: object) -> None:
-        if response.status >= 500:  # type: ignore[attr-defined]
-            self.complaints.append(f"{response.status}: {response.url}")  # type: ignore[attr-defined]
+    def _answered(self, response: Response) -> None:
+        if response.status >= 500:
+            self.complaints.append(f"{response.status}: {response.url}")
 
 
 def barriers(page: Page, rules: dict[str, object] = RULES) -> list[str]:
