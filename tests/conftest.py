@@ -6,6 +6,7 @@ otherwise a PostgreSQL and a Redis server of the session's own are started.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -125,6 +126,15 @@ def logged() -> Iterator[None]:
     handler = planted.keep(JsonFormatter())
     yield
     handler.close()
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """A command that hushes the log of its process does not hush the next test's."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
