@@ -92,7 +92,10 @@ def check(
         raise Disproved(f"it expired at {attested.expires_at:%Y-%m-%d %H:%M} UTC")
     _check_policy(attested, wanted)
     if attested.verdict != Verdict.PASS and not any_verdict:
-        raise Disproved(f"it is genuine, and its verdict is {attested.verdict}")
+        raise Disproved(
+            f"it is genuine, and its verdict is {attested.verdict} "
+            f"by the policy {attested.policy}"
+        )
 
 
 def _check_policy(attested: Attested, wanted: Wanted) -> None:

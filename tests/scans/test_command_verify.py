@@ -173,7 +173,7 @@ def test_a_genuine_one_that_is_no_pass_is_refused_unless_asked_for(
     tmp_path: Path, verdict: str
 ) -> None:
     case = Case(tmp_path, verdict=verdict)
-    assert f"its verdict is {verdict}" in case.refused()
+    assert f"its verdict is {verdict} by the policy default v1" in case.refused()
     assert f"verdict {verdict}" in case.verify("--any-verdict")
 
 
@@ -192,6 +192,18 @@ def test_a_replay_for_another_policy_is_refused(tmp_path: Path) -> None:
     assert "other rules" in case.refused(f"--policy={rules}")
     rules.write_text("severity_treshold: low\n")
     assert "severity_treshold" in case.broken(f"--policy={rules}", code=3)
+
+
+def test_who_names_no_policy_is_told_whose_pass_was_taken(tmp_path: Path) -> None:
+    Policy.objects.create(name="lax", version=2, document={"only_new": True})
+    case = Case(tmp_path, policy_name="lax", policy_version=2)
+    said = case.verify()
+    assert "verdict pass, policy lax v2\n" in said
+    assert "no --policy was named" in said
+    assert "--policy lax@2 takes no other" in said
+    asked = case.verify("--policy=lax@2")
+    assert "verdict pass, policy lax v2\n" in asked
+    assert "no --policy" not in asked
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ class Command(SentraCommand):
         parser.add_argument(
             "--policy",
             metavar="P",
-            help="refuse other policies: NAME, NAME@VERSION, or a .yaml with its rules",
+            help="refuse other policies: NAME, NAME@VERSION, or a .yaml with its rules "
+            "(default: any policy is taken, and which it was is printed)",
         )
         parser.add_argument(
             "--any-verdict",
@@ -76,7 +77,7 @@ class Command(SentraCommand):
             self._refuse(f"it is no attestation of ours: {error}")
         except (Disproved, NoSubject) as error:
             self._refuse(str(error))
-        for line in _lines(attested):
+        for line in _lines(attested, is_policy_named=wanted != Wanted()):
             self.stdout.write(line)
 
     def _refuse(self, reason: str) -> NoReturn:
@@ -131,7 +132,7 @@ def _read(path: Path) -> bytes:
     return raw
 
 
-def _lines(attested: Attested) -> list[str]:
+def _lines(attested: Attested, *, is_policy_named: bool) -> list[str]:
     ends = f"{attested.expires_at:%Y-%m-%d %H:%M} UTC"
     said = attested.predicate
     lines = [
@@ -141,6 +142,13 @@ def _lines(attested: Attested) -> list[str]:
         f"   scan {plain(said.get('scan_id'))} of "
         f"{attested.issued_at:%Y-%m-%d %H:%M} UTC, holds until {ends}",
     ]
+    if not is_policy_named:
+        # A gate that forgot it would take the pass of the laxest policy for its own.
+        exact = f"{plain(attested.policy_name)}@{attested.policy_version}"
+        lines.append(
+            "   ⚠️ no --policy was named, so a pass by any policy is taken: "
+            f"--policy {exact} takes no other"
+        )
     for run in said.get("scanners", []):
         seen = "complete" if run["coverage"]["complete"] else "not complete"
         words = (run["scanner"], run["tool_version"], run["status"], seen)
