@@ -69,11 +69,10 @@ def revoke(
     name_or_id: str | uuid.UUID, *, actor: Actor, request: AnyRequest | None = None
 ) -> int:
     """Revoke all keys of a name, or one by its id; return how many died of it."""
-    keys = list(ApiKey.objects.called(name_or_id).unrevoked())
-    revoked = ApiKey.objects.revoke(name_or_id)
-    for key in keys:
+    died = ApiKey.objects.revoke(name_or_id)
+    for key in died:
         _record("revoke", key, actor, request, {"name": key.name})
-    return revoked
+    return len(died)
 
 
 @transaction.atomic
@@ -81,11 +80,10 @@ def revoke_each(
     keys: ApiKeyQuerySet, *, actor: Actor, request: AnyRequest | None = None
 ) -> int:
     """Revoke the chosen keys; return how many died of it."""
-    chosen = list(keys.unrevoked())
-    revoked = ApiKey.objects.filter(pk__in=[key.pk for key in chosen]).revoke_each()
-    for key in chosen:
+    died = keys.revoke_each()
+    for key in died:
         _record("revoke", key, actor, request, {"name": key.name})
-    return revoked
+    return len(died)
 
 
 def _record(

@@ -16,6 +16,8 @@ from scans.choices import Conflict, NotFound, Refused, ScanStatus
 from scans.models import Baseline, Finding, Scan, Target
 from scans.snapshots import Incomparable
 
+NO_BASELINE = "There is no such baseline"
+
 
 def create(
     scan_id: uuid.UUID,
@@ -72,11 +74,14 @@ def approve(
         rivals = Baseline.objects.active().of_target(
             baseline.scan_type, baseline.target
         )
-        for rival in rivals.defer("snapshot"):
-            Baseline.objects.retire(rival.pk, by=actor.name)
-            _audit("baseline.retire", rival.pk, actor, request)
+        # Where another approval of this very baseline came first, it is no rival.
+        others = rivals.exclude(pk=baseline_id).values_list("pk", flat=True)
+        for rival in list(others):
+            # Somebody may retire it between the look and this.
+            if Baseline.objects.retire(rival, by=actor.name):
+                _audit("baseline.retire", rival, actor, request)
         if not Baseline.objects.approve(baseline_id, by=actor.name):
-            raise Conflict(f"The baseline is already {baseline.status}")
+            raise Conflict(f"The baseline is already {_found(baseline_id).status}")
         _audit("baseline.approve", baseline_id, actor, request)
     return Baseline.objects.get(pk=baseline_id)
 
@@ -97,8 +102,8 @@ def delete(
     baseline_id: uuid.UUID, *, actor: Actor, request: HttpRequest | None = None
 ) -> None:
     with transaction.atomic():
-        _found(baseline_id)
-        Baseline.objects.filter(pk=baseline_id).delete()
+        if not Baseline.objects.filter(pk=baseline_id).delete()[0]:
+            raise NotFound(NO_BASELINE)
         _audit("baseline.delete", baseline_id, actor, request)
 
 
@@ -135,7 +140,7 @@ def _whole(baseline_id: uuid.UUID) -> Baseline:
 def _found(baseline_id: uuid.UUID) -> Baseline:
     baseline = Baseline.objects.filter(pk=baseline_id).defer("snapshot").first()
     if baseline is None:
-        raise NotFound("There is no such baseline")
+        raise NotFound(NO_BASELINE)
     return baseline
 
 

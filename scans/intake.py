@@ -121,12 +121,18 @@ def delete(
     actor: Actor,
     request: HttpRequest | None = None,
 ) -> int:
-    """Delete scans in any state; a running one's tools are killed by its worker."""
+    """Delete scans in any state; a running one's tools are killed by its worker.
+
+    Returns how many there were: somebody may have deleted some of them just before.
+    """
     with transaction.atomic():
-        count = Scan.objects.filter(pk__in=scan_ids).delete()[0]
-        for scan_id in scan_ids:
+        held = Scan.objects.select_for_update(of=("self",)).filter(pk__in=scan_ids)
+        # In one order, so that two that delete the same ones wait and do not clash.
+        present = list(held.order_by("pk").values_list("pk", flat=True))
+        Scan.objects.filter(pk__in=present).delete()
+        for scan_id in present:
             _audit("scan.delete", scan_id, actor, request)
-    return count
+    return len(present)
 
 
 def _stored_document(document: Mapping[str, Any]) -> Received:

@@ -57,10 +57,9 @@ def delete(
     """Take a default back; raise `NotFound`."""
     with transaction.atomic():
         row = PolicyDefault.objects.filter(pk=default_id).first()
-        if row is None:
+        if row is None or not PolicyDefault.objects.filter(pk=row.pk).delete()[0]:
             raise NotFound("There is no such default")
         _audit("policy_default.delete", row, actor, request)
-        row.delete()
 
 
 def _audit(

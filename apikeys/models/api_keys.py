@@ -107,21 +107,29 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
             return key
         return None
 
-    def revoke(self, name_or_id: str | uuid.UUID) -> int:
+    def revoke(self, name_or_id: str | uuid.UUID) -> list[ApiKey]:
         """Revoke a rotated pair and all by its name, or one key by its id.
 
-        Returns how many keys died of it.
+        Returns the keys that died of it.
         """
-        # Again until nothing is left: an UPDATE that waited for a rotation to commit
-        # has not seen the row which that rotation added.
-        revoked = 0
-        while count := self.called(name_or_id).revoke_each():
-            revoked += count
-        return revoked
+        # Again until nothing is left: who waited for a rotation to commit has not
+        # seen the row which that rotation added.
+        died: list[ApiKey] = []
+        while keys_of_it := self.called(name_or_id).revoke_each():
+            died += keys_of_it
+        return died
 
-    def revoke_each(self) -> int:
-        """Revoke the keys of this query; return how many were not yet."""
-        return self.unrevoked().update(is_revoked=True, revoked_at=timezone.now())
+    def revoke_each(self) -> list[ApiKey]:
+        """Revoke the keys of this query; return those that were not yet."""
+        with transaction.atomic(using=self.db):
+            # Held, so that of two who revoke at once one has done it; in one order,
+            # so that neither waits for the other.
+            held = self.unrevoked().select_for_update(of=("self",), no_key=True)
+            died = list(held.order_by("pk"))
+            self.model.objects.filter(pk__in=[key.pk for key in died]).update(
+                is_revoked=True, revoked_at=timezone.now()
+            )
+        return died
 
     def rotate(
         self, key: ApiKey, grace_hours: int, created_by: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from scans.choices import ScanStatus, Verdict
 from scans.models import Finding, Lease, Scan
 from scans.models.copying import COPY_ABOVE
 from tests.scans.api_samples import make_scan
+from tests.scans.waiters import wait_for_a_waiter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 # What tools quote comes from attackers; `recording` has escaped NUL bytes by then.
@@ -147,15 +147,3 @@ def delete_in_thread(scan: Scan) -> None:
         Scan.objects.filter(pk=scan.pk).delete()
     finally:
         connection.close()
-
-
-def wait_for_a_waiter() -> None:
-    end = time.monotonic() + 20
-    with connection.cursor() as cursor:
-        while time.monotonic() < end:
-            # pg_stat_activity would say the same until this transaction ends.
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-            time.sleep(0.02)
-    raise AssertionError("the deletion does not wait")

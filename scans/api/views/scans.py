@@ -28,7 +28,7 @@ from scans.api.uploads import UploadParser, received_files, texts_of
 from scans.api.views.door import Door, ListDoor
 from scans.choices import Gone, NotFound
 from scans.exports.shapes import SCANS, Row, read_scan_detail, scan_shape
-from scans.models import FINISHED, Scan
+from scans.models import FINISHED
 from scans.submissions import Submission
 
 RETRY_SECONDS = "1"
@@ -98,9 +98,9 @@ class ScanView(Door):
         responses={204: None},
     )
     def delete(self, request: Request, scan_id: uuid.UUID) -> Response:
-        if not Scan.objects.filter(pk=scan_id).exists():
+        actor = actor_of(request)
+        if not intake.delete([scan_id], actor=actor, request=request._request):
             raise NotFound("There is no such scan")
-        intake.delete([scan_id], actor=actor_of(request), request=request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
