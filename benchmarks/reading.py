@@ -9,6 +9,7 @@ Three figures on a throwaway PostgreSQL, with the web server's own configuration
 
 Opponents take turns, so that a noisy machine is noisy for both, and medians of their
 bouts are compared. The client and the database share the processors with the server.
+`python -m benchmarks.reading verdicts` takes the last one alone, `lists` the others.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import random
 import re
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -33,14 +34,18 @@ PAGE = "/api/v1/scans?limit=50"
 FEW, MANY = 10_000, 1_000_000
 DEEP_PAGES = 10
 DIGESTS = 5_000
+PARTS = ("lists", "verdicts")
 
 
-def main() -> None:
+def main(parts: Collection[str] = PARTS) -> None:
     with stocked() as stock:
-        against_bare(stock)
+        if "lists" in parts:
+            against_bare(stock)
         many = stock.filled("many", scans=MANY, each=0)
-        among_many(stock, stock.filled("few", scans=FEW, each=0), many)
-        verdicts(stock, many)
+        if "lists" in parts:
+            among_many(stock, stock.filled("few", scans=FEW, each=0), many)
+        if "verdicts" in parts:
+            verdicts(stock, many)
 
 
 def against_bare(stock: Stock) -> None:
@@ -184,4 +189,4 @@ def say(measured: str, ratio: str, rounds: Sequence[Sequence[Load]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or PARTS)

@@ -59,9 +59,14 @@ class Load:
 def served(
     application: str, environment: Mapping[str, str], *options: str
 ) -> Iterator[int]:
-    """Serve a WSGI application with 2 workers of 4 threads; the port."""
+    """Serve a WSGI application with 2 workers of 4 threads; the port.
+
+    With the product's class of workers, whatever the application: two that share
+    connections unevenly tell of their luck.
+    """
     port = free_port()
-    words = ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
+    words = ["--bind", f"127.0.0.1:{port}", "--worker-class"]
+    words += ["sentrascan_project.sharing.EvenWorker"]
     words += ["--workers", str(WORKERS), "--threads", str(THREADS), *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", *words, application],

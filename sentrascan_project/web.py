@@ -10,7 +10,7 @@ from django.conf import settings
 from gunicorn.config import Config  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from sentrascan_project import shared_counts
+from sentrascan_project import shared_counts, sharing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 
@@ -58,7 +58,7 @@ bind = (
     if ":" in settings.HOST
     else f"{settings.HOST}:{settings.PORT}"
 )
-worker_class = "gthread"
+worker_class = sharing.EvenWorker
 workers = 2
 threads = settings.WEB_THREADS
 # Loaded once, then forked: half the time to start, and shared memory.
