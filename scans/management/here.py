@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import uuid
 from contextlib import suppress
 
-import orjson
 from django.conf import settings
 from django.db import connection, connections
 
@@ -74,7 +74,7 @@ class Here:
 
     def findings(self, scan_id: str) -> list[Document]:
         rows = FINDINGS.filter(scan=uuid.UUID(scan_id))
-        return [_plain(finding_shape(row)) for row in rows]
+        return [as_answered(finding_shape(row)) for row in rows]
 
     def report(self, scan_id: str, form: str) -> bytes:
         try:
@@ -143,10 +143,10 @@ def _found(scan_id: uuid.UUID) -> Document:
     scan = read_scan_detail(scan_id)
     if scan is None:
         raise Rejected("The scan has been deleted meanwhile")
-    return _plain(scan)
+    return as_answered(scan)
 
 
-def _plain(document: Document) -> Document:
+def as_answered(document: Document) -> Document:
     """Return what a client of the API would have read."""
-    plain: Document = orjson.loads(orjson.dumps(document, option=orjson.OPT_UTC_Z))
-    return plain
+    answered: Document = json.loads(dump(document))
+    return answered

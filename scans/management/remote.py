@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from scans.exports.forms import FORMS
-from scans.management.doors import Document, Moved, Rejected, Unreachable
+from scans.management.doors import Document, Filters, Moved, Rejected, Unreachable
 from scans.management.orders import Order
 
 CONNECT_SECONDS = 5.0
@@ -22,7 +23,10 @@ ANSWER_SECONDS = 60.0
 PATIENCE_SECONDS = 30.0
 PAGE = 500
 # Options that the command line names: a 400 about one of them is its mistake.
-COMMAND_LINE_FIELDS = frozenset({"policy", "labels", "timeout_seconds", "scan_type"})
+COMMAND_LINE_FIELDS = frozenset(
+    {"policy", "labels", "timeout_seconds", "scan_type"}
+    | {"name", "description", "right_id", "q"}
+)
 AWAY = frozenset({502, 503, 504})
 
 
@@ -63,16 +67,31 @@ class Remote:
         return _object(answer)
 
     def scan(self, scan_id: str) -> Document:
-        return _object(self._ask_patiently(f"scans/{scan_id}"))
+        return self.read(f"scans/{scan_id}")
 
     def findings(self, scan_id: str) -> list[Document]:
+        return self.rows(f"scans/{scan_id}/findings")
+
+    def read(self, path: str) -> Document:
+        """Return the object at `path` of the API."""
+        return _object(self._ask_patiently(path))
+
+    def rows(
+        self, path: str, filters: Filters | None = None, most: int | None = None
+    ) -> list[Document]:
+        """Return a whole list, page by page, or its first rows."""
         found: list[Document] = []
-        path = f"scans/{scan_id}/findings?limit={PAGE}"
-        while path:
+        limit = PAGE if most is None else min(most, PAGE)
+        path = f"{path}?{urlencode({**(filters or {}), 'limit': limit})}"
+        while path and (most is None or len(found) < most):
             answer = self._ask_patiently(path)
             found += _list(answer)
             path = answer.links.get("next", {}).get("url", "")
-        return found
+        return found[:most]
+
+    def act(self, path: str, wanted: Mapping[str, str]) -> Document:
+        """Ask once for a change; return what it made."""
+        return _object(self._ask("POST", path, json=dict(wanted)))
 
     def report(self, scan_id: str, form: str) -> bytes:
         return self._ask_patiently(f"scans/{scan_id}/{FORMS[form].path}").content
@@ -81,7 +100,7 @@ class Remote:
         return self._ask_patiently(f"scans/{scan_id}/attestation").content + b"\n"
 
     def attestation_key(self) -> bytes:
-        answer = _object(self._ask_patiently("attestation-key"))
+        answer = self.read("attestation-key")
         return str(answer.get("public_key", "")).encode()
 
     def cancel(self, scan_id: str) -> None:
@@ -165,18 +184,23 @@ def _rejected(answer: httpx.Response) -> Rejected:
         for entry in entries
     ] or [str(problem.get("detail") or problem.get("title") or status)]
     names_option = any(_field(entry) in COMMAND_LINE_FIELDS for entry in entries)
-    return Rejected("; ".join(details), is_usage=status == 400 and names_option)
+    return Rejected(
+        "; ".join(details),
+        is_usage=status == 400 and names_option,
+        is_absent=status == 404,
+    )
 
 
 def _field(entry: Mapping[str, Any]) -> str:
-    pointer = str(entry.get("pointer") or "").lstrip("#").strip("/")
+    where = entry.get("pointer") or entry.get("parameter") or ""
+    pointer = str(where).lstrip("#").strip("/")
     return pointer.partition("/")[0]
 
 
 def _object(answer: httpx.Response) -> Document:
     body = _json(answer)
     if not isinstance(body, dict):
-        raise Rejected("This is no SentraScan server: its answer is no scan")
+        raise Rejected("This is no SentraScan server: its answer is no object")
     return body
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from apikeys.management.tables import moment
 from scans.management.doors import Document
 
 MOST_FINDINGS = 200
@@ -31,6 +33,11 @@ def plain(text: object) -> str:
         else character.encode("unicode_escape").decode()
         for character in str(text).encode("utf-8", "backslashreplace").decode()
     ).strip()
+
+
+def moment_of(text: str | None) -> str:
+    """Return a time of the API as people read it."""
+    return moment(datetime.fromisoformat(text) if text else None)
 
 
 def heading_of(scan: Document) -> str:

@@ -6,14 +6,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from apikeys.management.command import SentraCommand, UsageError
 from scans.management import outputs, servers
-from scans.management.doors import Rejected, Unreachable
 from scans.management.quiet import hush_logs
-
-UNREACHABLE = 4
 
 
 class Command(SentraCommand):
@@ -39,15 +36,11 @@ class Command(SentraCommand):
             raise UsageError("Name a SCAN_ID, or ask for the --public-key")
         outputs.check(options["output"])
         door = servers.door_for(options["server"], options["api_key"])
-        try:
+        with servers.told():
             if options["public_key"]:
                 document = door.attestation_key()
             else:
                 document = door.attestation(_scan_id(options["scan"]))
-        except Unreachable as error:
-            raise CommandError(str(error), returncode=UNREACHABLE) from error
-        except Rejected as error:
-            raise CommandError(str(error)) from error
         outputs.write(options["output"], document)
 
 

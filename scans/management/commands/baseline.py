@@ -8,19 +8,17 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
+from django.core.management.base import CommandParser
 
-from apikeys.audit import COMMAND_LINE
 from apikeys.management.command import SentraCommand, UsageError
-from apikeys.management.tables import moment, table
+from apikeys.management.tables import table
 from scanners.contract import TargetKind
-from scans import baselines
-from scans.choices import BaselineStatus, Conflict, NotFound, Refused
-from scans.exports.shapes import BASELINE_COLUMNS, Row, baseline_shape, read_baseline
+from scans.choices import BaselineStatus
+from scans.management import servers
 from scans.management.comparisons import comparison
-from scans.management.reporting import plain
-from scans.models import Baseline
+from scans.management.doors import Document
+from scans.management.quiet import hush_logs
+from scans.management.reporting import moment_of, plain
 
 MAX_NAME = 200
 DIFFERENT = 1
@@ -28,7 +26,12 @@ HEADINGS = ("STATE", "TYPE", "TARGET", "CREATED", "APPROVED", "BY", "ID", "NAME"
 
 
 class Command(SentraCommand):
-    help = "Make a baseline of a scan, review, approve, retire and compare baselines."
+    help = (
+        "Make a baseline of a scan, review, approve, retire and compare baselines. "
+        "Exit code: 0 done, 2 it cannot be, 3 wrong usage, 4 server unreachable."
+    )
+    # Those of a server need neither our database nor our scanners.
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -63,6 +66,8 @@ class Command(SentraCommand):
             action="store_true",
             help=f"exit {DIFFERENT} where they differ, or could not be compared whole",
         )
+        for each in verbs.choices.values():
+            servers.add_arguments(each)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         verbs = {
@@ -73,33 +78,26 @@ class Command(SentraCommand):
             "retire": self.retire,
             "compare": self.compare,
         }
-        try:
+        hush_logs(options["verbosity"])
+        asked = (options["server"], options["api_key"])
+        with servers.baselines_of(*asked) as self.door:
             verbs[verb](options)
-        except Refused as error:
-            raise UsageError(f"{error.field}: {error.message}") from error
-        except (Conflict, NotFound) as error:
-            raise CommandError(f"{error}.") from error
 
     def create(self, options: dict[str, Any]) -> None:
         name = options["name"].strip()
         if not name or len(name) > MAX_NAME or "\x00" in name + options["description"]:
             raise UsageError(f"name: it has 1 to {MAX_NAME} characters")
-        baseline = baselines.create(
-            _id(options["scan"]),
-            name=name,
-            description=options["description"],
-            actor=COMMAND_LINE,
+        made = self.door.create(
+            _id(options["scan"]), name=name, description=options["description"]
         )
-        self.stdout.write(str(baseline.pk))
-        note = f"Proposed for {plain(baseline.target)}. Look at it with `baseline "
-        note += f"show {baseline.pk}`, then `baseline approve` it."
+        self.stdout.write(made["baseline_id"])
+        note = f"Proposed for {plain(made['target'])}. Look at it with `baseline "
+        note += f"show {made['baseline_id']}`, then `baseline approve` it."
         self.stderr.write(note, lambda text: text)
 
     def list_all(self, options: dict[str, Any]) -> None:
         asked = {name: options[name] for name in ("scan_type", "target", "status")}
-        rows = Baseline.objects.order_by("-created_at", "-baseline_id")
-        rows = rows.filter(**{name: value for name, value in asked.items() if value})
-        found = [baseline_shape(row) for row in rows.values(*BASELINE_COLUMNS)]
+        found = self.door.list_all({name: it for name, it in asked.items() if it})
         if options["is_json"]:
             self._print_json(found)
         elif found:
@@ -108,29 +106,24 @@ class Command(SentraCommand):
             self.stdout.write("There is no such baseline.")
 
     def show(self, options: dict[str, Any]) -> None:
-        baseline = read_baseline(_id(options["baseline"]))
-        if baseline is None:
-            raise NotFound("There is no such baseline")
+        baseline = self.door.show(_id(options["baseline"]))
         if options["is_json"]:
             self._print_json(baseline)
         else:
             self._print(_described(baseline))
 
     def approve(self, options: dict[str, Any]) -> None:
-        baseline = baselines.approve(_id(options["baseline"]), actor=COMMAND_LINE)
-        self.stdout.write(
-            f"{plain(baseline.name)} is in force for {plain(baseline.target)}."
-        )
+        baseline = self.door.approve(_id(options["baseline"]))
+        name, target = plain(baseline["name"]), plain(baseline["target"])
+        self.stdout.write(f"{name} is in force for {target}.")
 
     def retire(self, options: dict[str, Any]) -> None:
-        baseline = baselines.retire(_id(options["baseline"]), actor=COMMAND_LINE)
-        self.stdout.write(
-            f"{plain(baseline.name)} is retired: {plain(baseline.target)} has no "
-            "approved state now."
-        )
+        baseline = self.door.retire(_id(options["baseline"]))
+        name, target = plain(baseline["name"]), plain(baseline["target"])
+        self.stdout.write(f"{name} is retired: {target} has no approved state now.")
 
     def compare(self, options: dict[str, Any]) -> None:
-        found = baselines.compare(_id(options["left"]), _id(options["right"]))
+        found = self.door.compare(_id(options["left"]), _id(options["right"]))
         if options["is_json"]:
             self._print_json(found)
         else:
@@ -139,34 +132,34 @@ class Command(SentraCommand):
             sys.exit(DIFFERENT)
 
     def _print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, indent=2))
+        self.stdout.write(json.dumps(value, indent=2))
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.stdout.write(line)
 
 
-def _id(text: str) -> uuid.UUID:
+def _id(text: str) -> str:
     try:
-        return uuid.UUID(text)
+        return str(uuid.UUID(text))
     except ValueError as error:
         raise UsageError(f"{text!r} is not the id of one") from error
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Document) -> tuple[str, ...]:
     return (
         row["status"],
         row["scan_type"],
         plain(row["target"]),
-        moment(row["created_at"]),
-        moment(row["approved_at"]),
+        moment_of(row["created_at"]),
+        moment_of(row["approved_at"]),
         plain(row["approved_by"]) or "-",
-        str(row["baseline_id"]),
+        row["baseline_id"],
         plain(row["name"]),
     )
 
 
-def _described(baseline: Row) -> list[str]:
+def _described(baseline: Document) -> list[str]:
     lines = [
         f"{plain(baseline['name'])}: {baseline['status']}",
         f"  target    {plain(baseline['target'])} ({baseline['scan_type']})",
@@ -175,7 +168,7 @@ def _described(baseline: Row) -> list[str]:
     for deed in ("created", "approved", "retired"):
         if at := baseline[f"{deed}_at"]:
             lines.append(
-                f"  {deed:<8}  {moment(at)} by {plain(baseline[f'{deed}_by'])}"
+                f"  {deed:<8}  {moment_of(at)} by {plain(baseline[f'{deed}_by'])}"
             )
     if baseline["description"]:
         lines.append(f"  about     {plain(baseline['description'])}")

@@ -6,15 +6,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from apikeys.management.command import SentraCommand, UsageError
 from scans.exports.forms import FORMS
 from scans.management import outputs, servers
-from scans.management.doors import Rejected, Unreachable
 from scans.management.quiet import hush_logs
-
-UNREACHABLE = 4
 
 
 class Command(SentraCommand):
@@ -39,10 +36,6 @@ class Command(SentraCommand):
             raise UsageError(f"{options['scan']!r} is no scan's id") from error
         outputs.check(options["output"])
         door = servers.door_for(options["server"], options["api_key"])
-        try:
+        with servers.told():
             document = door.report(str(scan_id), options["format"])
-        except Unreachable as error:
-            raise CommandError(str(error), returncode=UNREACHABLE) from error
-        except Rejected as error:
-            raise CommandError(str(error)) from error
         outputs.write(options["output"], document)

@@ -9,25 +9,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Q
 
 from apikeys.management.command import SentraCommand, UsageError, whole_number
-from apikeys.management.tables import moment, table
+from apikeys.management.tables import table
 from scanners.contract import TargetKind
-from scans.exports.shapes import Row
-from scans.exports.target_shapes import (
-    TARGETS,
-    findings_of_target,
-    history,
-    memory_shape,
-    read_target,
-    step_shape,
-    target_shape,
-    with_newest,
-)
-from scans.management.reporting import MARKS, plain
-from scans.models import Target
+from scans.management import servers
+from scans.management.doors import Document, Rejected
+from scans.management.quiet import hush_logs
+from scans.management.reporting import MARKS, moment_of, plain
 
 MOST_TARGETS, MOST_FINDINGS = 500, 200
 STRIP = 20
@@ -37,7 +26,12 @@ FINDINGS = ("SEVERITY", "SINCE", "LAST SEEN", "STATE", "RULE", "WHAT")
 
 
 class Command(SentraCommand):
-    help = "Show what is scanned under one name: verdicts and findings over time."
+    help = (
+        "Show what is scanned under one name: verdicts and findings over time. Exit "
+        "code: 0 shown, 2 there is no such target, 3 wrong usage, 4 server unreachable."
+    )
+    # Those of a server need neither our database nor our scanners.
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -59,20 +53,22 @@ class Command(SentraCommand):
             "--resolved", action="store_true", help="also findings that are resolved"
         )
         show.add_argument("--json", action="store_true", dest="is_json")
+        for each in verbs.choices.values():
+            servers.add_arguments(each)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        {"list": self.list_all, "show": self.show}[verb](options)
+        hush_logs(options["verbosity"])
+        asked = (options["server"], options["api_key"])
+        with servers.targets_of(*asked) as self.door:
+            {"list": self.list_all, "show": self.show}[verb](options)
 
     def list_all(self, options: dict[str, Any]) -> None:
-        rows = TARGETS
-        if options["scan_type"]:
-            rows = rows.filter(scan_type=options["scan_type"])
-        if options["q"]:
-            rows = rows.filter(name__icontains=options["q"])
+        asked = {name: options[name] for name in ("scan_type", "q")}
+        filters = {name: it for name, it in asked.items() if it}
         if options["is_json"]:
-            self._print_json(with_newest([target_shape(row) for row in rows]))
+            self._print_json(self.door.list_all(filters, None))
             return
-        found = with_newest([target_shape(row) for row in rows[: MOST_TARGETS + 1]])
+        found = self.door.list_all(filters, MOST_TARGETS + 1)
         if not found:
             self.stdout.write("There is no such target.")
             return
@@ -81,53 +77,57 @@ class Command(SentraCommand):
             self.stdout.write("... and more; --json has them all, --q and --type fewer")
 
     def show(self, options: dict[str, Any]) -> None:
-        target_id = _found(options["target"], options["scan_type"])
-        target = read_target(target_id)
-        if target is None:
-            raise CommandError("The target has been deleted meanwhile.")
-        steps = [step_shape(row) for row in history(target_id)[: options["last"]]]
-        findings = findings_of_target(target_id)
-        if not options["resolved"]:
-            findings = findings.filter(resolved_at=None)
+        target = self._found(options["target"], options["scan_type"])
+        target_id = target["target_id"]
+        steps = self.door.history(target_id, options["last"])
+        is_open = not options["resolved"]
+        most = None if options["is_json"] else MOST_FINDINGS + 1
+        findings = self.door.findings(target_id, is_open=is_open, most=most)
         if options["is_json"]:
-            shaped = [memory_shape(row) for row in findings]
-            self._print_json({"target": target, "history": steps, "findings": shaped})
-            return
-        shown = [memory_shape(row) for row in findings[: MOST_FINDINGS + 1]]
-        self._print(_described(target, steps, shown))
+            told = {"target": target, "history": steps, "findings": findings}
+            self._print_json(told)
+        else:
+            self._print(_described(target, steps, findings))
+
+    def _found(self, text: str, scan_type: str | None) -> Document:
+        """Return the one target that is meant, by its name or its id."""
+        named = self.door.list_all({"name": text}, None)
+        known = {row["target_id"] for row in named}
+        with contextlib.suppress(ValueError):  # a name then
+            known.add(str(uuid.UUID(text)))
+        found = [target for each in sorted(known) if (target := self._read(each))]
+        if scan_type:
+            found = [each for each in found if each["scan_type"] == scan_type]
+        if not found:
+            raise CommandError("There is no such target; see `target list`.")
+        if len(found) > 1:
+            raise UsageError(f"{plain(text)} is a model and an MCP server: say --type")
+        return found[0]
+
+    def _read(self, target_id: str) -> Document | None:
+        try:
+            return self.door.show(target_id)
+        except Rejected as error:
+            if error.is_absent:
+                return None
+            raise
 
     def _print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, indent=2))
+        self.stdout.write(json.dumps(value, indent=2))
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.stdout.write(line)
 
 
-def _found(text: str, scan_type: str | None) -> uuid.UUID:
-    """Return the id of the one target that is meant."""
-    known = Q(name=text)
-    with contextlib.suppress(ValueError):  # a name then
-        known |= Q(pk=uuid.UUID(text))
-    rows = Target.objects.filter(known)
-    if scan_type:
-        rows = rows.filter(scan_type=scan_type)
-    keys = list(rows.order_by("scan_type").values_list("pk", flat=True)[:3])
-    if not keys:
-        raise CommandError("There is no such target; see `target list`.")
-    if len(keys) > 1:
-        raise UsageError(f"{plain(text)} is a model and an MCP server: say --type")
-    return keys[0]
-
-
-def _target_cells(row: Row) -> tuple[str, ...]:
+def _target_cells(row: Document) -> tuple[str, ...]:
     scan = row["newest_scan"]
     if scan is None:
         return ("-", row["scan_type"], "-", "-", "-", "-", plain(row["name"]))
     return (
         scan["verdict"],
         row["scan_type"],
-        moment(scan["created_at"]),
+        moment_of(scan["created_at"]),
         str(scan["total_findings"]),
         str(scan["new_findings"]),
         str(scan["resolved_findings"]),
@@ -135,12 +135,15 @@ def _target_cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _described(target: Row, steps: list[Row], findings: list[Row]) -> list[str]:
+def _described(
+    target: Document, steps: list[Document], findings: list[Document]
+) -> list[str]:
     counts, baseline = target["findings"], target["baseline"]
     lines = [f"{plain(target['name'])} ({target['scan_type']}), {target['target_id']}"]
     if baseline:
-        by = f"by {plain(baseline['approved_by'])} at {moment(baseline['approved_at'])}"
-        lines.append(f"  baseline  {plain(baseline['name'])}, approved {by}")
+        at = moment_of(baseline["approved_at"])
+        by = f"approved by {plain(baseline['approved_by'])} at {at}"
+        lines.append(f"  baseline  {plain(baseline['name'])}, {by}")
     else:
         lines.append("  baseline  none is approved")
     worst = [f"{n} {name}" for name, n in counts["open_by_severity"].items() if n]
@@ -162,19 +165,19 @@ def _described(target: Row, steps: list[Row], findings: list[Row]) -> list[str]:
     return lines
 
 
-def _step_cells(step: Row) -> tuple[str, ...]:
+def _step_cells(step: Document) -> tuple[str, ...]:
     return (
-        moment(step["created_at"]),
+        moment_of(step["created_at"]),
         step["verdict"],
         str(step["total_findings"]),
         str(step["new_findings"]),
         str(step["resolved_findings"]),
         str(step["reopened_findings"]),
-        str(step["scan_id"]),
+        step["scan_id"],
     )
 
 
-def _finding_cells(row: Row) -> tuple[str, ...]:
+def _finding_cells(row: Document) -> tuple[str, ...]:
     words = [row["state"]]
     words += ["new"] if row["is_new"] else []
     words += ["reopened"] if row["times_reopened"] else []
@@ -182,8 +185,8 @@ def _finding_cells(row: Row) -> tuple[str, ...]:
     words += ["waived"] if row["waived"] else []
     return (
         row["severity"],
-        moment(row["first_seen_at"]),
-        moment(row["last_seen_at"]),
+        moment_of(row["first_seen_at"]),
+        moment_of(row["last_seen_at"]),
         ", ".join(words),
         plain(row["rule"]),
         plain(row["title"]),
