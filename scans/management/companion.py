@@ -27,6 +27,7 @@ from scans.tasks import give_back
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+BEAT = b"."
 END_SECONDS = 3.0
 BACK_OFF_SECONDS = (1, 5, 30)
 STEADY_SECONDS = 60
@@ -47,6 +48,15 @@ class Companion:
         """Start it, and look after it by the worker's own event loop."""
         self.look()
         sender.timer.call_repeatedly(LOOK_SECONDS, self.look)
+        sender.timer.call_repeatedly(LOOK_SECONDS, self.beat)
+
+    def beat(self) -> None:
+        """Let it hear that this loop still turns; by that it says that we live."""
+        if self.process is None or self.process.stdin is None:
+            return
+        # Full where it does not read, broken where it has ended: `look` sees to that.
+        with suppress(OSError):
+            os.write(self.process.stdin.fileno(), BEAT)
 
     def look(self) -> None:
         """Start it where it is not there; the scans go on without it meanwhile."""
@@ -55,6 +65,7 @@ class Companion:
         now = time.monotonic()
         if self.process is not None and self.process.poll() is not None:
             self._mourn(now, self.process.returncode)
+            self._forget(self.process)
             self.process = None
         if self.process is None and now >= self._start_at:
             self._started_at = now
@@ -64,10 +75,12 @@ class Companion:
                     *("worker", "--beside", str(os.getpid())),
                     *("--code", rulesets.loaded_code()),
                 ],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 # Ctrl-C is for the worker, which ends it when its time has come.
                 start_new_session=True,
             )
+            if self.process.stdin is not None:
+                os.set_blocking(self.process.stdin.fileno(), False)
 
     def leave(self, **_: Any) -> None:
         """End it, take the row away, give back what is at work: we end in peace."""
@@ -100,6 +113,10 @@ class Companion:
             how,
             pause,
         )
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.terminate()

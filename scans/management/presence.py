@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +28,9 @@ from scans.sandboxing import chosen_rung
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10
+# A worker beats every second. One that is stopped, or whose loop hangs or waits for its
+# broker, takes no scan: nobody says of it that it lives, and its row grows old.
+SILENT_SECONDS = 10
 START_SECONDS = 3
 CALM_SECONDS = 20
 # A scanner that stopped detecting shows within ten minutes; one that failed on a busy
@@ -51,9 +56,20 @@ def keep_beside(worker: int, code: str) -> None:
     presence = Presence(worker_name(worker), warmth.keeper(worker), code)
     presence.start()
     while not is_asked and os.getppid() == worker:
-        time.sleep(LOOK_SECONDS)
+        if heard(sys.stdin.fileno()):
+            presence.heard_at = time.monotonic()
     signal.alarm(PATIENCE_SECONDS)
     presence.stop()
+
+
+def heard(pipe: int) -> bool:
+    """Wait a moment for the worker's heartbeat; read all that has come of it."""
+    if not select.select([pipe], [], [], LOOK_SECONDS)[0]:
+        return False
+    if os.read(pipe, 65_536):
+        return True
+    time.sleep(LOOK_SECONDS)  # closed: the worker is leaving
+    return False
 
 
 class Presence:
@@ -65,6 +81,7 @@ class Presence:
 
     def __init__(self, name: str, hosts: Hosts | None = None, code: str = "") -> None:
         self.name = name
+        self.heard_at = time.monotonic()
         self._hosts = hosts
         # Started again after a release was put under a running worker, we have code
         # that its scans do not rest on.
@@ -95,9 +112,17 @@ class Presence:
 
     def _beat(self) -> None:
         started_at = timezone.now()
+        is_silent = False
         while not self._is_over.is_set():
-            self._write_or_warn(lambda: self._upsert(started_at))
+            was_silent, is_silent = is_silent, self._is_silent()
+            if not is_silent:
+                self._write_or_warn(lambda: self._upsert(started_at))
+            elif not was_silent:
+                logger.error("Worker %s does not move: it ages", self.name)
             self._is_over.wait(EVERY_SECONDS)
+
+    def _is_silent(self) -> bool:
+        return time.monotonic() - self.heard_at > SILENT_SECONDS
 
     def _upsert(self, started_at: datetime) -> None:
         if self._is_over.is_set():

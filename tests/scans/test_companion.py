@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scans.management.presence import EVERY_SECONDS
 from scans.models import Worker
 from sentrascan_project.processes import descendants
 from tests.project.running import Running, eventually
@@ -90,6 +91,18 @@ def test_its_companion_leaves_when_the_worker_is_killed(worker: Running) -> None
     (companion,) = companions(worker)
     worker.process.kill()
     eventually(lambda: not words(companion), 15, "it is gone")
+
+
+def test_nobody_says_that_a_stopped_worker_lives(worker: Running) -> None:
+    eventually(Worker.objects.live().exists, 60, "its row is there")
+    worker.process.send_signal(signal.SIGSTOP)
+    worker.wait_for("Worker .* does not move")
+    Worker.objects.all().delete()
+    time.sleep(EVERY_SECONDS + 2)  # it would be written in that time
+    assert not Worker.objects.exists()
+    worker.process.send_signal(signal.SIGCONT)
+    eventually(Worker.objects.live().exists, 60, "it lives again")
+    assert len(companions(worker)) == 1
 
 
 def test_they_leave_together(worker: Running) -> None:
