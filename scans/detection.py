@@ -41,13 +41,20 @@ class Detection:
         return self.status == "available"
 
 
-def detect_all(stop: threading.Event | None = None) -> list[Detection]:
+def detect_all(
+    stop: threading.Event | None = None, *, is_awaited: bool = False
+) -> list[Detection]:
     """Try every scanner, side by side; in the order of the registry.
 
-    Scans go first: nobody waits for a detection, and cold tools take whole processors.
+    Scans go first, since cold tools take whole processors; not where somebody waits
+    for the answer, who may ask because this host has more to do than it can.
     """
     signal = stop or threading.Event()
-    with ThreadPoolExecutor(max_workers=2, initializer=_step_back) as pool:
+    if is_awaited:
+        pool = ThreadPoolExecutor(max_workers=max(1, len(SCANNERS)))
+    else:
+        pool = ThreadPoolExecutor(max_workers=2, initializer=_step_back)
+    with pool:
         return list(pool.map(lambda name: detect(name, signal), SCANNERS))
 
 

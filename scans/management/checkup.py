@@ -20,8 +20,9 @@ from scans.detection import Detection, detect_all
 from scans.models import Worker
 from scans.sandboxing import chosen_rung
 
-# A worker that has just started is still trying its scanners.
-DETECTION_SECONDS = 60.0
+# A worker that has just started tries its scanners when its scans leave it the time for
+# it, and behind them.
+DETECTION_SECONDS = 180.0
 # The three that everybody asks for; ours follow.
 FIRST = ("modelaudit", "mcp-checkpoint", "cisco-scanner")
 
@@ -88,7 +89,7 @@ def check_up() -> Checkup:
         broker = pool.submit(_in_thread, check_broker)
         key = pool.submit(_in_thread, check_key)
         kept = pool.submit(_in_thread, check_database_and_workers)
-        detections = detect_all()
+        detections = detect_all(is_awaited=True)
         database, workers = kept.result()
     return Checkup(
         scanners=[_scanner(one, workers) for one in _in_order(detections)],

@@ -16,14 +16,19 @@ from scans.detection import NICENESS, detect_all
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.usefixtures("tools")
-def test_detections_run_behind_scans(settings: Any, tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def cold(settings: Any, tmp_path: Path) -> None:
     settings.HAS_WARM_HOSTS = False
     settings.RUN_DIR = tmp_path / "runs"
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def priorities(*, is_awaited: bool) -> set[int]:
+    """Try all scanners, which must do well; return the priorities seen meanwhile."""
     found: list[Any] = []
     seen: set[int] = set()
-    trying = threading.Thread(target=lambda: found.extend(detect_all()))
+    trying = threading.Thread(
+        target=lambda: found.extend(detect_all(is_awaited=is_awaited))
+    )
     trying.start()
     while trying.is_alive():
         for process in _descendants(os.getpid()):
@@ -31,13 +36,24 @@ def test_detections_run_behind_scans(settings: Any, tmp_path: Path) -> None:
                 seen.add(os.getpriority(os.PRIO_PROCESS, process))
         trying.join(0.1)
     assert [one.reason for one in found if not one.is_available] == []
-    assert seen
+    return seen
+
+
+@pytest.mark.usefixtures("tools")
+def test_detections_run_behind_scans() -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    seen = priorities(is_awaited=False)
     # whatever else this test process has started before has our own priority
     assert seen <= {ours, ours + NICENESS}
     assert ours + NICENESS in seen
     assert os.getpriority(os.PRIO_PROCESS, threading.main_thread().native_id or 0) == (
         ours
     )
+
+
+@pytest.mark.usefixtures("tools")
+def test_one_that_somebody_waits_for_does_not_step_back() -> None:
+    assert priorities(is_awaited=True) == {os.getpriority(os.PRIO_PROCESS, 0)}
 
 
 def _descendants(process: int) -> Iterator[int]:
