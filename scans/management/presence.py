@@ -22,6 +22,8 @@ from scanners.contract import ScanStopped
 from scanners.hosts import Hosts
 from scans import reuse, rulesets, warmth
 from scans.detection import detect_all
+from scans.management import recollection
+from scans.management.recollection import AGAIN_SECONDS
 from scans.models import Scan, Worker, worker_name
 from scans.sandboxing import chosen_rung
 
@@ -33,9 +35,8 @@ EVERY_SECONDS = 10
 SILENT_SECONDS = 10
 START_SECONDS = 3
 CALM_SECONDS = 20
-# A scanner that stopped detecting shows within ten minutes; one that failed on a busy
-# host is tried again soon.
-AGAIN_SECONDS = 600
+# A scanner that stopped detecting shows within ten minutes (`AGAIN_SECONDS`); one that
+# failed on a busy host is tried again soon.
 DOUBT_SECONDS = 30
 LOOK_SECONDS = 0.2
 # Then whoever still waits for a database or a tool is ended by the kernel.
@@ -99,6 +100,7 @@ class Presence:
             logger.error("The code under worker %s has changed: restart it", self.name)
         if self._hosts is not None:
             self._hosts.start()
+        self._scanners = recollection.recall(self._rules(), chosen_rung().name)
         for thread in self._threads:
             thread.start()
 
@@ -150,6 +152,8 @@ class Presence:
             connections.close_all()
 
     def _detect(self) -> None:
+        if self._scanners and self._is_over.wait(self._trusted_seconds()):
+            return
         # Scans that waited for this worker go first; a few seconds later all is calm.
         for second in range(CALM_SECONDS):
             if self._is_over.wait(1):
@@ -163,6 +167,11 @@ class Presence:
             )
             if self._is_over.wait(AGAIN_SECONDS if is_well else DOUBT_SECONDS):
                 return
+
+    def _trusted_seconds(self) -> float:
+        """How long what the worker before us gave may still be believed."""
+        oldest = min(one["tried_at"] for one in self._scanners.values())
+        return max(0.0, float(oldest) + AGAIN_SECONDS - time.time())
 
     def _try_scanners(self) -> bool:
         """Write what each scanner's detection gave; False when we are to leave."""
@@ -180,6 +189,7 @@ class Presence:
             }
             for one in found
         }
+        recollection.keep(self._rules(), chosen_rung().name, self._scanners)
         for one in found:
             if not one.is_available:
                 logger.error("%s is %s here: %s", one.scanner, one.status, one.reason)

@@ -73,7 +73,9 @@ def ours() -> list[Section]:
             title = chapter if is_chapter else f"{chapter}: {part['title']}"
             sections.append(Section(title))
         elif part["kind"] == RUN:
-            sections[-1].blocks.append(Block(part["text"], is_strict=True))
+            is_long = "--no-cache" in part["text"]
+            block = Block(part["text"], is_strict=True, is_long=is_long)
+            sections[-1].blocks.append(block)
         elif part["kind"] == SHOWN:
             sections[-1].blocks[-1].shown = part["text"].splitlines()
         elif part["kind"] not in (COMPOSE, CRON):
