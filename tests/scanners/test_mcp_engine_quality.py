@@ -18,7 +18,7 @@ from scanners.catalogue import rules_of
 from scanners.contract import Category, Severity
 from tests.scanners.mcp_corpus import cases
 
-RECALL = {"development": 0.54, "held_out": 0.68}
+RECALL = {"development": 0.49, "held_out": 0.68}
 FALSE_ALARMS = {"development": 0.01, "held_out": 0.044}
 
 
