@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from django.conf import settings
@@ -95,34 +95,34 @@ def received(request: PageRequest) -> list[Received]:
 def submission_of(form: QueryDict, files: list[Received]) -> Submission:
     """Return what the form asks for; raise `Refused` for what no scan can be."""
     way = str(form.get("way", "file"))
-    kind = TargetKind.MCP
-    what: dict[str, Any] = {}
-    if way == "file":
-        is_mcp = form.get("scan_type") == TargetKind.MCP
-        kind = TargetKind.MCP if is_mcp else TargetKind.MODEL
-        if not files:
-            raise Refused("file", "choose a file, or drop one here")
-        what["files"] = tuple(files)
-    elif way == "place":
-        kind = TargetKind.MODEL
-        what["source"] = _needed(form, "source", "target")
-    elif way == "document":
-        text = _needed(form, "document", "config")
-        what["files"] = (storage.receive("pasted.json", text.encode()),)
-    elif way == "server":
-        what["source"] = _needed(form, "server_url", "server_url")
-        what["headers"] = _headers(str(form.get("headers", "")))
-    else:
-        raise Refused("way", "choose what is to be scanned")
+    is_model = way == "place" or (way == "file" and form.get("scan_type") != "mcp")
+    kind = TargetKind.MODEL if is_model else TargetKind.MCP
     is_started = form.get("introspect") == "true" and kind is TargetKind.MCP
-    return Submission(
+    # All that can be refused comes before a pasted document lies on the disk.
+    how = Submission(
         scan_type=kind,
         target=str(form.get("target", "")).strip() or _name(way),
         policy=str(form.get("policy", "")),
         scanners=_chosen(form, kind),
+        timeout_seconds=_seconds(str(form.get("timeout_seconds", "")).strip()),
+        labels=_labels(str(form.get("labels", ""))),
         introspect=is_started and way in {"file", "document"},
-        **what,
     )
+    if way == "file":
+        if not files:
+            raise Refused("file", "choose a file, or drop one here")
+        return replace(how, files=tuple(files))
+    if way == "place":
+        return replace(how, source=_needed(form, "source", "target"))
+    if way == "document":
+        text = _needed(form, "document", "config")
+        return replace(how, files=(storage.receive("pasted.json", text.encode()),))
+    if way == "server":
+        source = _needed(form, "server_url", "server_url")
+        return replace(
+            how, source=source, headers=_headers(str(form.get("headers", "")))
+        )
+    raise Refused("way", "choose what is to be scanned")
 
 
 def _name(way: str) -> str:
@@ -137,13 +137,36 @@ def _needed(form: QueryDict, name: str, field: str) -> str:
 
 
 def _headers(text: str) -> dict[str, str]:
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > MAX_HEADER_LINES:
+    pairs = _pairs(text, ":")
+    if len(pairs) > MAX_HEADER_LINES:
         raise Refused("headers", f"at most {MAX_HEADER_LINES}")
-    pairs = [line.partition(":") for line in lines]
     if not all(colon for _, colon, _ in pairs):
         raise Refused("headers", "one a line, such as Authorization: Bearer ...")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return {name: value for name, _, value in pairs}
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = _pairs(text, "=")
+    if not all(sign for _, sign, _ in pairs):
+        raise Refused("labels", "one a line, such as team=search")
+    labels = {name: value for name, _, value in pairs}
+    if len(labels) < len(pairs):
+        raise Refused("labels", "each name stands once")
+    return labels
+
+
+def _pairs(text: str, sign: str) -> list[tuple[str, str, str]]:
+    """Return (name, sign, value) of each line; the sign is "" where it is missing."""
+    lines = [line.partition(sign) for line in text.splitlines() if line.strip()]
+    return [(name.strip(), found, value.strip()) for name, found, value in lines]
+
+
+def _seconds(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Refused("timeout_seconds", "a whole number of seconds")
+    return int(text)
 
 
 def _chosen(form: QueryDict, kind: TargetKind) -> tuple[str, ...] | None:
@@ -180,6 +203,7 @@ def drawn(
         "may_introspect": settings.MCP_INTROSPECTION == "sandboxed",
         "has_network": may_servers_have_network(),
         "limit": settings.MAX_UPLOAD_BYTES,
+        "most_seconds": settings.SCAN_TIMEOUT_SECONDS,
     }
     status = wrong.status if wrong else 200
     return render(request, "console/new_scan.html", context, status=status)

@@ -17,6 +17,8 @@ from tests.scans.console.people import make_user
 
 pytestmark = pytest.mark.django_db
 
+PASTED = {"way": "document", "document": json.dumps(CONFIG)}
+
 
 def sent(client: Client, **fields: object):
     return client.post("/scans/new", fields)
@@ -81,6 +83,26 @@ def test_a_server_is_scanned_with_its_headers(scanner):
     assert b"Bearer x" not in json.dumps(newest().detail.options).encode()
 
 
+def test_labels_and_a_time_limit_go_with_the_scan(scanner):
+    sent(
+        scanner,
+        way="document",
+        document=json.dumps(CONFIG),
+        labels="team = search\r\n\r\nurl=https://x.example/?a=b\r\n",
+        timeout_seconds="42",
+    )
+    detail = newest().detail
+    assert detail.labels == {"team": "search", "url": "https://x.example/?a=b"}
+    assert detail.options["timeout_seconds"] == 42
+
+
+def test_who_says_nothing_has_no_labels_and_no_time_limit(scanner):
+    sent(scanner, way="document", document=json.dumps(CONFIG), labels=" \r\n")
+    detail = newest().detail
+    assert detail.labels == {}
+    assert detail.options["timeout_seconds"] is None
+
+
 def test_some_scanners_only(scanner):
     file = SimpleUploadedFile("a.bin", b"a")
     sent(scanner, way="file", file=file, has_scanners="yes", scanner=["modelaudit"])
@@ -108,6 +130,13 @@ def test_all_that_are_ticked_is_no_choice(scanner):
         ),
         ({"way": "document", "document": "{}", "policy": "none"}, "role=.alert"),
         ({"way": "teleport"}, "Choose what is to be scanned"),
+        ({**PASTED, "labels": "team"}, "One a line, such as team=search"),
+        ({**PASTED, "labels": "a=1\na=2"}, "Each name stands once"),
+        ({**PASTED, "labels": "a="}, "keys and values are"),
+        ({**PASTED, "labels": "=a"}, "keys and values are"),
+        ({**PASTED, "timeout_seconds": "soon"}, "A whole number of seconds"),
+        ({**PASTED, "timeout_seconds": "0"}, "Must be from 1 to"),
+        ({**PASTED, "timeout_seconds": "9" * 5000}, "A whole number of seconds"),
     ],
 )
 def test_what_is_wrong_is_said_and_what_was_typed_stays(scanner, fields, said):
@@ -118,8 +147,10 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(scanner, fields, said):
     assert answer.status_code == 400
     assert re.search(said, page, re.IGNORECASE)
     assert 'role="alert"' in page
-    if typed := fields.get("source"):
-        assert f'value="{typed}"' in page
+    for typed in {"source", "timeout_seconds"} & fields.keys():
+        assert f'value="{fields[typed]}"' in page
+    if typed := fields.get("labels"):
+        assert f">{typed}</textarea>" in page
     assert not Scan.objects.exists()
     assert left_behind() == []
 
