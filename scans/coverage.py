@@ -16,6 +16,7 @@ from scanners.contract import Target as ScanTarget
 from scans.choices import RunStatus
 
 SKIPPED_STORED = 1_000  # a run's list of what it left out; the count is never cut
+LEFT_STORED = 1_000  # elements with findings of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,31 @@ def gap_sentences(target: ScanTarget, outcomes: Sequence[Outcome]) -> list[str]:
     return sentences
 
 
+def found_in(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the elements with findings, that with the gravest first."""
+    worst: dict[str, int] = {}
+    for outcome in outcomes:
+        for finding in outcome.findings:
+            path = finding.location.path
+            worst[path] = max(finding.rule.severity, worst.get(path, 0))
+    return sorted(worst, key=lambda path: (-worst[path], path))
+
+
 def document(
-    target: ScanTarget, outcome: Outcome, gaps: Sequence[Skipped]
+    target: ScanTarget,
+    outcome: Outcome,
+    gaps: Sequence[Skipped],
+    found: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return a run's coverage in the shape that the API answers (CONTRACT, Scan)."""
+    """Return a run's coverage in the shape that the API answers (CONTRACT, Scan).
+
+    And `left`, for the console alone: which of `found`, the elements where scanners
+    found something, this one left to others.
+    """
     seen = outcome.coverage
     known = {element.path for element in target.elements}
     own = {skip.path: skip.reason for skip in seen.failed}
+    looked_at = seen.scanned | seen.inert
     if outcome.report is not None:
         own |= {gap.path: gap.reason for gap in gaps if gap.path not in own}
     return {
@@ -148,4 +167,5 @@ def document(
             for path, reason in list(own.items())[:SKIPPED_STORED]
         ],
         "notes": list(seen.notes),
+        "left": [p for p in found if p in known and p not in looked_at][:LEFT_STORED],
     }

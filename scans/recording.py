@@ -296,6 +296,7 @@ def _run_rows(
     scan: Scan, target: Target, outcomes: Sequence[Outcome]
 ) -> list[ScannerRun]:
     gaps = coverage.unexamined(target, outcomes)
+    found = coverage.found_in(outcomes)
     return [
         ScannerRun(
             scan=scan,
@@ -307,7 +308,7 @@ def _run_rows(
             reused_from=outcome.reused_from,
             duration_ms=outcome.duration_ms,
             findings_count=len(outcome.findings),
-            coverage=json_value(coverage.document(target, outcome, gaps)),
+            coverage=json_value(coverage.document(target, outcome, gaps, found)),
             error=text(outcome.reason),
         )
         for outcome in outcomes

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from rest_framework import serializers
 
 from apikeys.choices import Role
 from scanners.contract import TargetKind
@@ -20,10 +21,11 @@ from scans.choices import NotFound
 from scans.console.coverage_tree import Branch, grown
 from scans.console.doors import PageRequest, needs
 from scans.console.lists import listed, tidy
+from scans.console.scanner_matrix import matrix_of
 from scans.drift.elements import label
 from scans.exports.forms import REPORTS, SBOMS
 from scans.exports.shapes import FINDINGS, Row, finding_shape, read_scan_detail
-from scans.models import FINISHED, Baseline, ScanDetail, ScanDrift, ScanSnapshot
+from scans.models import FINISHED, Baseline, Scan, ScanDetail, ScanDrift, ScanSnapshot
 from scans.waivers import EVERY_TARGET
 
 # What is listed whole on the page; more is on a page of its own.
@@ -31,6 +33,19 @@ TREE_ELEMENTS = 300
 SHOWN_CHANGES = 60
 WAIVER_DAYS = (7, 30, 90, 180, 365)
 STAGES = (("queued", "Queued"), ("fetch", "Fetching"), ("scan", "Scanning"))
+
+
+class PlacedQuery(ScanFindingQuery):
+    """As the API asks for findings of a scan, and by the element that they are in."""
+
+    path = serializers.CharField(
+        max_length=2_000, trim_whitespace=False, required=False
+    )
+
+    @classmethod
+    def filter(cls, rows: Any, values: Row) -> Any:
+        rows = super().filter(rows, values)
+        return rows.filter(location__path=values["path"]) if "path" in values else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,9 @@ def found(scan_id: uuid.UUID) -> Row:
     scan = read_scan_detail(scan_id)
     if scan is None:
         raise NotFound("There is no such scan")
-    return scan
+    # None for scans of a release that kept no targets.
+    records = Scan.objects.filter(pk=scan_id).values_list("target_record_id", flat=True)
+    return scan | {"target_id": records.first()}
 
 
 def live_context(scan: Row) -> Row:
@@ -102,7 +119,7 @@ def finished_context(request: PageRequest, scan: Row) -> Row:
     rows = FINDINGS.filter(scan_id=scan["scan_id"])
     findings = listed(
         request,
-        ScanFindingQuery,
+        PlacedQuery,
         rows.order_by("-severity", "finding_id"),
         finding_shape,
     )
@@ -112,6 +129,7 @@ def finished_context(request: PageRequest, scan: Row) -> Row:
         "list": findings,
         "groups": grouped(findings.rows),
         "counts": [(name, scan[f"{name}_count"]) for name in SEVERITIES[::-1]],
+        "matrix": matrix_of(scan),
         "drift": drift_of(scan),
         "gaps": gaps,
         "notes": notes_of(scan),

@@ -265,9 +265,10 @@ def _progress(row: Row) -> Row:
 
 
 def run_shape(row: Row) -> Row:
+    told = row["coverage"] or {}
     return {
         **{name: row[name] for name in _RUN_SAME},
-        "coverage": _COVERAGE | (row["coverage"] or {}),
+        "coverage": {name: told.get(name, none) for name, none in _COVERAGE.items()},
         "error": row["error"] or None,
     }
 

@@ -16,7 +16,15 @@ from scanners.contract import (
     TargetKind,
 )
 from scans.choices import RunStatus
-from scans.coverage import Outcome, document, gap_sentences, settle, unexamined
+from scans.coverage import (
+    LEFT_STORED,
+    Outcome,
+    document,
+    found_in,
+    gap_sentences,
+    settle,
+    unexamined,
+)
 
 
 def target(*paths: str, gaps=()) -> Target:
@@ -105,3 +113,27 @@ def test_a_complaint_about_a_file_read_whole_by_another_becomes_a_note():
 def test_nobody_identifies_a_file_for_himself():
     tool = outcome(identified={"a": "pickle"}, failed=(Skipped("a", "cut short"),))
     assert settle([tool])[0].coverage.failed == (Skipped("a", "cut short"),)
+
+
+def finding_in(path: str, severity: Severity) -> ReportedFinding:
+    rule = Rule("modelaudit:S201", severity, Category.DESERIALIZATION, "Opcode")
+    return ReportedFinding(rule, "Opcode", location=Location(path=path))
+
+
+def test_elements_with_findings_are_told_once_and_the_gravest_first():
+    low, grave = (finding_in("a", each) for each in (Severity.LOW, Severity.HIGH))
+    first = outcome(findings=[low, finding_in("b", Severity.MEDIUM)])
+    assert found_in([first, outcome("other", [grave])]) == ["a", "b"]
+
+
+def test_what_a_scanner_left_to_others_is_told_where_they_found_something():
+    own = outcome(
+        scanned=frozenset({"a"}),
+        inert=frozenset({"b"}),
+        failed=(Skipped("c", "cut short"),),
+    )
+    elements = target("a", "b", "c", "d", "e")
+    body = document(elements, own, [], ["d", "c", "a", "b", "", "elsewhere"])
+    assert body["left"] == ["d", "c"]
+    many = [f"{number}" for number in range(LEFT_STORED + 9)]
+    assert document(target(*many), outcome(), [], many)["left"] == many[:LEFT_STORED]

@@ -9,7 +9,7 @@ from django.test import Client
 
 from apikeys.models import AuditEvent
 from scans.api.holding import slots
-from scans.models import Baseline, Scan, ScanDetail, ScanDrift, Waiver
+from scans.models import Baseline, Scan, ScanDetail, ScanDrift, Target, Waiver
 from tests.scans.api_samples import TOOLS, make_finding, make_run, make_scan
 from tests.scans.builders import queued_scan
 from tests.scans.console.people import signed_in
@@ -73,6 +73,14 @@ def test_drift_is_shown_side_by_side(viewer):
     assert "Tool add" in page
     assert "<ins> Mails.</ins>" in page
     assert "3 more changes are" in page
+
+
+@pytest.mark.parametrize("state", ["completed", "running"])
+def test_a_scan_leads_to_its_target(viewer, state):
+    target = Target.objects.create(scan_type="model", name="m")
+    page = page_of(viewer, make_scan(scan_status=state, target_record=target))
+    assert f'href="/targets/{target.pk}"' in page
+    assert 'href="/targets/' not in page_of(viewer, make_scan(scan_status=state))
 
 
 def test_a_scan_that_is_not_there_is_a_page(viewer):
