@@ -145,7 +145,7 @@ def test_what_if_names_the_targets_that_would_flip_and_changes_nothing(admin):
     assert Policy.objects.get().version == 1
 
 
-def test_what_if_asks_four_questions_for_500_scans(
+def test_what_if_asks_three_questions_for_a_thousand_scans(
     admin, django_assert_max_num_queries
 ):
     for number in range(5):
