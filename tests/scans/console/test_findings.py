@@ -163,8 +163,11 @@ def test_open_findings_are_counted_by_target(viewer):
 
 
 def test_no_more_is_grouped_than_somebody_waits_for(viewer, monkeypatch):
-    monkeypatch.setattr(finding_groups, "MOST_ROWS", 2)
-    target = make_target()
-    for number in range(3):
-        remember(target, number)
-    assert "2 open, and more" in said(viewer.get("/findings/by-rule"))
+    for target in (make_target("a"), make_target("b")):
+        for number in range(2):
+            remember(target, number)
+    # Whole targets alone; one that is more than that by itself is shown all the same.
+    for most, told in ((4, "4 open:"), (3, "2 open, and"), (1, "2 open, and")):
+        monkeypatch.setattr(finding_groups, "MOST_ROWS", most)
+        for view in ("by-rule", "by-target"):
+            assert told in said(viewer.get(f"/findings/{view}"))
