@@ -19,6 +19,7 @@ from scanners.contract import ScannerMissing
 from scanners.install import installed
 from scanners.registry import SCANNERS
 
+type Tool = tuple[str, str | None, str]  # name, version, digest of its lock
 type Stamp = tuple[int, int, int, int] | None  # modified, changed, size, inode
 
 
@@ -47,7 +48,12 @@ def _ruleset(may_lack: bool) -> str:
     tools = _tools(names, directory, _stamps(names, directory))
     if not may_lack and any(version is None for _, version, _ in tools):
         return ""
-    parts = [settings.VERSION, edition.LOADED, [list(tool) for tool in tools]]
+    return _digest(settings.VERSION, edition.LOADED, tools)
+
+
+@lru_cache(maxsize=4)
+def _digest(version: str, loaded: str, tools: tuple[Tool, ...]) -> str:
+    parts = [version, loaded, [list(tool) for tool in tools]]
     return hashlib.sha256(rfc8785.dumps(parts)).hexdigest()
 
 
@@ -77,11 +83,11 @@ def _paths(names: tuple[str, ...], directory: Path) -> tuple[str, ...]:
 @lru_cache(maxsize=4)
 def _tools(
     names: tuple[str, ...], directory: Path, stamps: tuple[Stamp, ...]
-) -> tuple[tuple[str, str | None, str], ...]:
+) -> tuple[Tool, ...]:
     return tuple(_tool(name, directory) for name in names)
 
 
-def _tool(name: str, directory: Path) -> tuple[str, str | None, str]:
+def _tool(name: str, directory: Path) -> Tool:
     try:
         tool = installed(name, directory)
     except ScannerMissing:

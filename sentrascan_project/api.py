@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import PermissionDenied, Throttled
 from rest_framework.metadata import BaseMetadata
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -31,6 +32,7 @@ __all__ = [
     "KeysetPagination",
     "NoMetadata",
     "OrjsonRenderer",
+    "PlainNegotiation",
     "StrictJSONParser",
     "bad_request",
     "forbidden",
@@ -38,6 +40,8 @@ __all__ = [
     "problem_handler",
     "server_failure",
 ]
+
+ANYTHING = "*/*"
 
 
 class StrictJSONParser(BaseParser):
@@ -86,6 +90,25 @@ class OrjsonRenderer(BaseRenderer):
 
 def _plain(value: Any) -> Any:
     return orjson.loads(orjson.dumps(value, option=orjson.OPT_UTC_Z))
+
+
+class PlainNegotiation(DefaultContentNegotiation):
+    """DRF's, without reading what nearly every client says: anything, or JSON."""
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        first = next(iter(renderers))
+        accepts = request.META.get("HTTP_ACCEPT", ANYTHING)
+        if accepts in {ANYTHING, first.media_type} and not format_suffix:
+            return first, str(first.media_type)
+        found: tuple[BaseRenderer, str] = super().select_renderer(
+            request, renderers, format_suffix
+        )
+        return found
 
 
 class NoMetadata(BaseMetadata):

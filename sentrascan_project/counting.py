@@ -17,15 +17,26 @@ from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.redis import RedisCache
 from redis import Redis
 
+from sentrascan_project.tallies import Tallies
+
 COUNTS = "counts"
+# Of all threads: Django gives each its own cache.
+tallies = Tallies()
 
 
 class CountingRedisCache(RedisCache):
-    def count(self, name: str, window: int, seconds: int) -> int:
+    def count(self, name: str, window: int, seconds: int, quota: int = 0) -> int:
         """Count one more `name` in this window of so many seconds; return how many."""
-        key = self.make_and_validate_key(f"{name}:{window}")
-        counted: int = self._writer.incr(key)
-        if counted == 1:
+
+        def tell(more: int) -> int:
+            return self._add(f"{name}:{window}", more, seconds)
+
+        return tallies.add(name, window, quota, tell)
+
+    def _add(self, name: str, more: int, seconds: int) -> int:
+        key = self.make_and_validate_key(name)
+        counted: int = self._writer.incr(key, more)
+        if counted == more:
             # Who dies in between leaves 60 bytes behind; no later window uses the name.
             self._writer.expire(key, seconds + 1)
         return counted
@@ -42,7 +53,7 @@ class CountingFileCache(FileBasedCache):
 
     _dir: str
 
-    def count(self, name: str, window: int, seconds: int) -> int:
+    def count(self, name: str, window: int, seconds: int, quota: int = 0) -> int:
         folder = Path(self._dir) / COUNTS
         path = folder / f"{name}.{window}"
         try:
@@ -62,10 +73,13 @@ class CountingFileCache(FileBasedCache):
                 path.unlink(missing_ok=True)
 
 
-def count(name: str, window: int, seconds: int) -> int:
-    """Count one more in this window, in whichever cache is configured."""
+def count(name: str, window: int, seconds: int, quota: int = 0) -> int:
+    """Count one more in this window, in whichever cache is configured.
+
+    With a `quota` a hundredth of it may be missing for each other process: see tallies.
+    """
     if hasattr(cache, "count"):
-        counted: int = cache.count(name, window, seconds)
+        counted: int = cache.count(name, window, seconds, quota)
         return counted
     key = f"{name}:{window}"
     if cache.add(key, 1, timeout=seconds + 1):

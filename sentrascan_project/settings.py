@@ -351,6 +351,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {"key": RATE_LIMIT},
     "DEFAULT_PARSER_CLASSES": ["sentrascan_project.api.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["sentrascan_project.api.OrjsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "sentrascan_project.api.PlainNegotiation",
     "DEFAULT_PAGINATION_CLASS": "sentrascan_project.api.KeysetPagination",
     "DEFAULT_METADATA_CLASS": "sentrascan_project.api.NoMetadata",
     "URL_FORMAT_OVERRIDE": None,  # ?format= is an unknown parameter like any other

@@ -1,7 +1,8 @@
 """How often a key may call: counted in the cache that all replicas share.
 
 `RateLimit-Policy` and `RateLimit` as in draft-ietf-httpapi-ratelimit-headers-10. The
-windows are those of the clock. A cache that is away lets requests through: limits
+windows are those of the clock, and a quota of 200 or more holds to a hundredth for each
+process (`tallies`). A cache that is away lets requests through: limits
 protect the service, they do not guard its data.
 """
 
@@ -42,7 +43,7 @@ class KeyRateThrottle(BaseThrottle):
             return True
         quota, window = rate()
         self._reset = window - time.time() % window
-        used = self._count(str(key.pk), window)
+        used = self._count(str(key.pk), window, quota)
         if used is None:
             return True
         view.headers.update(headers(quota, window, quota - used, self._reset))
@@ -51,12 +52,12 @@ class KeyRateThrottle(BaseThrottle):
     def wait(self) -> float:
         return math.ceil(self._reset)
 
-    def _count(self, ident: str, window: int) -> int | None:
+    def _count(self, ident: str, window: int, quota: int) -> int | None:
         """Return how many requests this one makes; None when nobody can say."""
         if time.monotonic() < KeyRateThrottle._asleep_until:
             return None
         try:
-            return count(f"rate-{ident}", int(time.time() // window), window)
+            return count(f"rate-{ident}", int(time.time() // window), window, quota)
         except (RedisError, OSError) as error:
             KeyRateThrottle._asleep_until = time.monotonic() + PAUSE_SECONDS
             logger.warning("Rate limits are off, the cache is away: %s", error)

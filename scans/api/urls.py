@@ -32,6 +32,8 @@ from scans.api.views.verdicts import VerdictView
 from scans.api.views.waivers import WaiverListView, WaiverView
 
 urlpatterns = [
+    # First what is asked most: a route is tried after all those above it.
+    path("verdicts/sha256:<str:digest>", VerdictView.as_view(), name="verdict"),
     path("scans", ScanListView.as_view(), name="scans"),
     path("scans/<uuid:scan_id>", ScanView.as_view(), name="scan"),
     path("scans/<uuid:scan_id>/findings", ScanFindingsView.as_view()),
@@ -71,5 +73,4 @@ urlpatterns = [
     path("waivers", WaiverListView.as_view(), name="waivers"),
     path("waivers/<uuid:waiver_id>", WaiverView.as_view(), name="waiver"),
     path("scanners", ScannerListView.as_view(), name="scanners"),
-    path("verdicts/sha256:<str:digest>", VerdictView.as_view(), name="verdict"),
 ]

@@ -73,6 +73,16 @@ def test_a_method_nobody_knows_is_405(api: APIClient) -> None:
     problem(api.generic("BREW", SCANS), 405)
 
 
+@pytest.mark.parametrize(
+    "accepts", ["*/*", "application/json", "application/*;q=0.5", "text/html, */*"]
+)
+def test_json_is_what_anything_accepts(api: APIClient, accepts: str) -> None:
+    plain = api.get(SCANS)
+    answer = api.get(SCANS, headers={"Accept": accepts})
+    assert (answer.status_code, answer.content) == (200, plain.content)
+    assert answer["Content-Type"] == plain["Content-Type"] == "application/json"
+
+
 def test_what_cannot_be_answered_is_406(api: APIClient) -> None:
     problem(api.get(SCANS, headers={"Accept": "text/html"}), 406)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache, caches
 
+from sentrascan_project import tallies
 from sentrascan_project.counting import CountingFileCache, CountingRedisCache, count
 
 PROCESSES, EACH = 4, 50
@@ -52,6 +53,21 @@ def test_redis_takes_one_command_for_a_count(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert count(name, 1, 60) == 2
     assert [words[0] for words in said] == ["INCRBY"]
+
+
+def test_redis_is_asked_for_a_hundredth_of_a_quota_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not hasattr(cache, "_writer"):
+        pytest.skip("runs without Redis")
+    monkeypatch.setattr(tallies, "KEPT_SECONDS", 3600)
+    name = f"test-{uuid.uuid4()}"
+    key = cache.make_key(f"{name}:1")
+    assert [count(name, 1, 60, 400) for _ in range(4)] == [1, 2, 3, 4]
+    assert int(cache._writer.get(key)) == 1
+    assert count(name, 1, 60, 400) == 5
+    assert int(cache._writer.get(key)) == 5
+    assert 55 <= cache._writer.ttl(key) <= 61
 
 
 def test_files_count_and_drop_the_window_before(files: Path) -> None:
