@@ -19,7 +19,7 @@ from scanners.contract import Category, Severity
 from tests.scanners.mcp_corpus import cases
 
 RECALL = {"development": 0.49, "held_out": 0.68}
-FALSE_ALARMS = {"development": 0.037, "held_out": 0.044}
+FALSE_ALARMS = {"development": 0.047, "held_out": 0.044}
 
 
 def share(half: str, kind: str) -> float:
