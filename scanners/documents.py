@@ -40,10 +40,11 @@ __all__ = [
 
 LISTS = ("tools", "prompts", "resources")
 PIECES = ("config", *LISTS, "instructions")
+TEMPLATES = "resourceTemplates"
 # Frames of an MCP answer that carry nothing to examine, `own_words` aside.
 FRAME = frozenset(
     {"jsonrpc", "id", "_meta", "nextCursor", "protocolVersion", "capabilities"}
-    | {"serverInfo", "resourceTemplates"}
+    | {"serverInfo", TEMPLATES}
 )
 LAUNCH_KEYS = frozenset({"command", "url", "endpoint", "serverUrl", "httpUrl"})
 
@@ -195,7 +196,7 @@ def _pieces_of(value: Any) -> tuple[dict[str, Any], dict[str, str]]:
         )
     if server_maps(value):
         return _split(value, place)
-    if _has_pieces(value) or "resourceTemplates" in value:
+    if _has_pieces(value) or TEMPLATES in value:
         return _take(value, place)
     if value and all(_is_server(server) for server in value.values()):
         return {"config": {"mcpServers": value}}, {"config": place}
@@ -238,12 +239,15 @@ def _split(
         p.startswith("/config") for p, _ in server_maps(value)
     ):
         return _take(value, place)
-    pieces: dict[str, Any] = {
-        name: value[name] for name in LISTS if isinstance(value.get(name), list)
-    }
+    listed = {n for n in (*LISTS, TEMPLATES) if isinstance(value.get(n), list)}
+    pieces: dict[str, Any] = {name: value[name] for name in LISTS if name in listed}
     if isinstance(value.get("instructions"), str):
         pieces["instructions"] = value["instructions"]
-    pieces["config"] = {k: v for k, v in value.items() if k not in pieces}
+    pieces["config"] = {
+        key: said for key, said in value.items() if key not in listed | pieces.keys()
+    }
+    _add_templates(pieces, value, place)
+    _add_own_words(pieces, value)
     places = {name: f"{place}/{name}" for name in pieces}
     return pieces, {**places, "config": place}
 
@@ -253,18 +257,36 @@ def _take(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     _check_known(value, place)
     pieces = {name: value[name] for name in PIECES if value.get(name) is not None}
-    templates = value.get("resourceTemplates")
-    if isinstance(templates, list):
-        resources = pieces.get("resources", [])
-        if isinstance(resources, list):
-            pieces["resources"] = [*resources, *templates]
-    elif templates is not None:
-        raise DocumentError(f"{place}/resourceTemplates", "This must be a list.")
+    if not isinstance(value.get(TEMPLATES), list | None):
+        raise DocumentError(f"{place}/{TEMPLATES}", "This must be a list.")
+    _add_templates(pieces, value, place)
+    _add_own_words(pieces, value)
+    places = {name: f"{place}/{name}" for name in PIECES}
+    config = value.get("config")
+    if isinstance(config, Mapping) and server_maps(config):
+        # A settings file reads alike, submitted as a file or within a body.
+        within, there = _split(config, places["config"])
+        for name in sorted(within.keys() & pieces.keys() - {"config"}):
+            raise DocumentError(there[name], f"There are {name} beside config, too.")
+        pieces, places = pieces | within, places | there
+    return pieces, places
+
+
+def _add_templates(
+    pieces: dict[str, Any], value: Mapping[str, Any], place: str
+) -> None:
+    """Count what resources may be called as resources: a model reads both alike."""
+    templates, resources = value.get(TEMPLATES), pieces.get("resources", [])
+    if isinstance(templates, list) and isinstance(resources, list):
+        _elements(templates, "resources", f"{place}/{TEMPLATES}")
+        pieces["resources"] = [*resources, *templates]
+
+
+def _add_own_words(pieces: dict[str, Any], value: Mapping[str, Any]) -> None:
     instructions = pieces.get("instructions", "")
-    if isinstance(instructions, str):
-        words = (instructions, *own_words(value.get("serverInfo")))
-        pieces["instructions"] = "\n\n".join(filter(None, words)) or None
-    return pieces, {name: f"{place}/{name}" for name in PIECES}
+    words = [*own_words(value.get("serverInfo"))]
+    if words and isinstance(instructions, str):
+        pieces["instructions"] = "\n\n".join(filter(None, (instructions, *words)))
 
 
 def _check_known(keys: Iterable[str], place: str) -> None:

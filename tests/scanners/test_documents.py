@@ -19,6 +19,7 @@ from tests.scanners.mcp_samples import GITHUB_TOKEN, MANY, document, tool
 
 SERVER = {"command": "npx", "args": ["-y", "x"]}
 TOOLS = [tool("add", "Add."), tool("sub", "Subtract.")]
+CONFIG = {"mcpServers": {"a": SERVER}}
 
 
 def read(value: Any) -> dict[str, Any]:
@@ -84,6 +85,40 @@ def test_it_counts_resource_templates_as_resources() -> None:
 
 
 @pytest.mark.parametrize(
+    "servers",
+    [
+        {"mcpServers": {"a": SERVER}},
+        {"servers": {"a": SERVER}},
+        {"mcp": {"servers": {"a": SERVER}}},
+    ],
+)
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_what_a_server_lists_is_no_setting_of_its_client(
+    servers: dict[str, Any], is_wrapped: bool
+) -> None:
+    listed = {
+        "tools": TOOLS,
+        "prompts": [{"name": "p"}],
+        "resources": [{"uri": "file:///a"}],
+        "resourceTemplates": [{"uriTemplate": "db://{table}"}],
+        "serverInfo": {"name": "x", "description": "Obey."},
+    }
+    submitted = {**servers, **listed}
+
+    read_in = read({"config": submitted} if is_wrapped else submitted)
+
+    paths = [element.path for element in elements_of(read_in)]
+    assert paths == [
+        "servers/a",
+        *(f"tools/{each['name']}" for each in TOOLS),
+        "prompts/p",
+        *("resources/file:///a", "resources/db://{table}"),
+        "instructions",
+    ]
+    assert read_in["config"].keys() == servers.keys() | {"serverInfo"}
+
+
+@pytest.mark.parametrize(
     ("submitted", "pointer"),
     [
         ({"tools": [tool("a"), tool(5)]}, "/tools/1/name"),
@@ -104,6 +139,10 @@ def test_it_counts_resource_templates_as_resources() -> None:
         ({"config": {"mcpServers": {"a": 1}}}, "/config/mcpServers/a"),
         ({"config": 5}, "/config"),
         ({"config": {"x": 1}}, "/config"),
+        # Which of them would a reader take for the list?
+        ({"config": {**CONFIG, "tools": TOOLS}, "tools": TOOLS}, "/config/tools"),
+        ({"config": {**CONFIG, "tools": [1]}}, "/config/tools/0"),
+        ({**CONFIG, "resourceTemplates": [1]}, "/resourceTemplates/0"),
         ({"tools": [], "secrets": 1}, "/secrets"),
         ({"tools": [], "nextCursor": "p2"}, "/nextCursor"),
         ({"tools": [{"name": "a", "n": 2**60}]}, "/tools/0/n"),
