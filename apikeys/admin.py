@@ -19,7 +19,7 @@ from apikeys.permissions import Role, role_of
 COUNTED = 10_000
 
 
-class CappedPaginator(Paginator):  # type: ignore[type-arg]
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic in its stubs alone
     """Counts to 10,000: at a million rows an exact count costs half a second."""
 
     @cached_property
@@ -30,7 +30,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         return len(rows)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in its stubs alone
     """Rows that only the machine writes, for admins of ours and superusers."""
 
     paginator = CappedPaginator

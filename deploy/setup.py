@@ -18,8 +18,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from scanners import environments  # noqa: E402
-from scanners.environments import Recipe, SetupError  # noqa: E402
+from scanners import environments  # noqa: E402 - found by the line above
+from scanners.environments import Recipe, SetupError  # noqa: E402 - found by the line above
 
 VENV = PROJECT / ".venv"
 DEV_MARKER = VENV / "installed-dev.txt"

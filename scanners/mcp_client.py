@@ -48,13 +48,13 @@ def main() -> NoReturn:
     request = json.loads(Path(sys.argv[1]).read_bytes())
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     errors = os.open("server-errors", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    before = set(os.listdir())  # noqa: PTH208
+    before = _names()
     seen = Seen()
     try:
         anyio.run(_within, request, seen, errors)
     except OSError as error:
         seen.fault = Fault("closed", f"it could not be started: {error.strerror}")
-    written = sorted(set(os.listdir()) - before)[:MAX_WRITTEN]  # noqa: PTH208
+    written = sorted(_names() - before)[:MAX_WRITTEN]
     size = os.fstat(errors).st_size
     said = os.pread(errors, SAID_BYTES, max(0, size - SAID_BYTES))
     with os.fdopen(answer, "wb") as stream:
@@ -151,6 +151,10 @@ async def _until(is_so: Any) -> bool:
             await anyio.sleep(0.02)
         return True
     return False
+
+
+def _names() -> set[str]:
+    return {path.name for path in Path().iterdir()}
 
 
 def _is_childless() -> bool:

@@ -184,14 +184,14 @@ def confine(job: Job, ready: int) -> NoReturn:
         if job.rung == Rung.BUBBLEWRAP and not job.is_inside:
             os.set_inheritable(ready, True)
             arguments = bubblewrap.command(job, SYSTEM, _second_half(job, ready))
-            os.execv(arguments[0], arguments)  # noqa: S606
+            os.execv(arguments[0], arguments)
         os.set_inheritable(ready, False)
         if job.door:
             _hand_over_listener(job)
         restrict(job)
         os.chdir(job.working_directory)
         os.write(ready, b"+")
-        os.execv(job.command[0], job.command)  # noqa: S606
+        os.execv(job.command[0], job.command)
     except (OSError, ValueError, KeyError) as error:
         os.write(ready, str(error).encode(errors="replace"))
     os._exit(NOT_CONFINED)

@@ -35,7 +35,7 @@ class Channel(filesystem.Channel):
     """
 
     # kombu's types name the second one twice, each time otherwise.
-    def _put(  # type: ignore[override]
+    def _put(  # type: ignore[override]  # see above
         self, queue: str, payload: dict[str, Any], **kwargs: Any
     ) -> None:
         folder = Path(self.data_folder_out)

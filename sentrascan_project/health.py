@@ -55,7 +55,7 @@ class HealthView(APIView):
         if isinstance(exc, DatabaseError | InterfaceError):
             logger.error("The database does not answer: %s", " ".join(str(exc).split()))
             headers = {"Retry-After": str(RETRY_SECONDS)}
-            return HttpResponse(  # type: ignore[return-value]
+            return HttpResponse(  # type: ignore[return-value]  # DRF takes any
                 UNAVAILABLE, "application/json", 503, headers=headers
             )
         return super().handle_exception(exc)

@@ -42,7 +42,7 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _TOKEN.fullmatch(given) else uuid7().hex
-        request.request_id = request_id  # type: ignore[attr-defined]
+        request.request_id = request_id  # type: ignore[attr-defined]  # ours
         trace = _TRACEPARENT.fullmatch(request.META.get("HTTP_TRACEPARENT", ""))
         if trace is None:
             request.META.pop("HTTP_TRACEPARENT", None)

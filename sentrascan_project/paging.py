@@ -50,7 +50,7 @@ class Order:
         self.columns = tuple(columns)
         self.names = tuple(name.lstrip("-") for name in columns)
         self.fields: list[Field[Any, Any]] = [
-            model._meta.get_field(name)  # type: ignore[misc]
+            model._meta.get_field(name)  # type: ignore[misc]  # of any model
             for name in self.names
         ]
 
@@ -158,7 +158,7 @@ remembered = Remembered()
 class KeysetPagination(BasePagination):
     """Takes querysets with an explicit order by two columns, of rows or of dicts."""
 
-    def paginate_queryset(  # type: ignore[override]
+    def paginate_queryset(  # type: ignore[override]  # its stubs want a list or a queryset
         self,
         queryset: QuerySet[Any, Any],
         request: Request,

@@ -58,7 +58,7 @@ def problem(
     answer.headers.setdefault("Cache-Control", "no-store")
     # Django would log each a second time, and 503 as an error of ours; a fault that
     # nobody expected is a 500 and keeps its line with the trace.
-    answer._has_been_logged = status != 500  # type: ignore[attr-defined]
+    answer._has_been_logged = status != 500  # type: ignore[attr-defined]  # Django's own
     return answer
 
 

@@ -102,7 +102,7 @@ PAGE_HEADERS = {
 }
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # no types
     target_class = "apikeys.authentication.ApiKeyAuthentication"
     name = ["ApiKey", "Bearer"]
 

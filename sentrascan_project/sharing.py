@@ -14,7 +14,7 @@ import time
 from socket import socket
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker
 
 # For each connection more than another process has, and in steps that it may end at.
 # A process that is free wakes up in a tenth of a step.

@@ -22,7 +22,7 @@ def main() -> None:
     if os.getppid() != parent:
         # It died before the kernel knew that we care.
         sys.exit(1)
-    os.execv(command[0], command)  # noqa: S606
+    os.execv(command[0], command)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 
 from django.conf import settings
-from gunicorn.config import Config  # type: ignore[import-untyped]
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
 from sentrascan_project import shared_counts, sharing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 
 
-class JsonLogger(Logger):  # type: ignore[misc]
+class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's own lines in the shape of all others.
 
     Its usual logger is called `gunicorn.error`: a word that may stand only in lines
@@ -68,7 +68,7 @@ timeout = 60
 graceful_timeout = 5
 keepalive = 5
 # A worker's sign of life must not wait for a busy disk.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn's own name in it
 # Requests are not logged: addresses with query strings hold what people searched.
 accesslog = None
 logger_class = JsonLogger

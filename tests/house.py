@@ -6,13 +6,22 @@ Standard library only, so that `make lint` needs neither Django nor a database.
 from __future__ import annotations
 
 import ast
+import io
+import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = ("apikeys", "benchmarks", "deploy", "scanners", "scans", "sentrascan_project")
 FILE_LINES, FUNCTION_LINES = 400, 40
+# What silences a checker, with the rules that it names.
+MARK = re.compile(
+    r"#\s*(?:noqa\b:?[A-Z0-9, ]*|nosec\b[B0-9, ]*|type:\s*ignore(?:\[[^]]*\])?"
+    r"|(?:pragma|pyright|pylint|mypy|ruff):\s*\S+(?:\s+cover)?)"
+)
+REASON = re.compile(r"[^\W\d_]{2}")
 NAMELESS = frozenset({"utils", "helpers", "services", "common", "misc", "base"})
 
 
@@ -37,6 +46,7 @@ def breaches(project: Path = PROJECT) -> list[str]:
         if NAMELESS & {*place.parts[:-1], place.stem}:
             found.append(f"{place}: a name that says nothing")
         found += [f"{place}:{breach}" for breach in _long_functions(ast.parse(text))]
+        found += [f"{place}:{breach}" for breach in _marks_without_reason(text)]
     return found
 
 
@@ -49,7 +59,16 @@ def _long_functions(tree: ast.AST) -> Iterator[str]:
                 yield f"{node.lineno}: {node.name} has {size}"
 
 
+def _marks_without_reason(text: str) -> Iterator[str]:
+    """Yield the comments that silence a checker and do not say why on their line."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and MARK.search(token.string):
+            said = MARK.sub("", token.string)
+            if not REASON.search(said):
+                yield f"{token.start[0]}: {token.string} gives no reason"
+
+
 if __name__ == "__main__":
     for breach in (all_breaches := breaches()):
-        print(breach)  # noqa: T201
+        sys.stdout.write(f"{breach}\n")
     sys.exit(bool(all_breaches))

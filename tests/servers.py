@@ -78,7 +78,8 @@ def _keep() -> None:
             database = _start_postgres(directory / "postgres", started)
             redis = _start_redis(directory / "redis", started)
         said = {"database": database, "redis": redis, "directory": str(directory)}
-        print(json.dumps(said), flush=True)  # noqa: T201
+        sys.stdout.write(f"{json.dumps(said)}\n")
+        sys.stdout.flush()
         sys.stdin.readline()
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -20,6 +20,19 @@ from tests.house import PROJECT, breaches, python_files
 LOCKS = [*PROJECT.glob("requirements*.txt"), *PROJECT.glob("scanners/locks/*.txt")]
 # What is ours to commit in reports and locks must not tell where it was made.
 MACHINE = re.compile(r"/work/|/root/|/tmp/[a-z]|/home/[a-z]")
+# Put together here: written out, each would be such a mark itself.
+MARKS = [
+    f"# {words}"
+    for words in (
+        "noqa",
+        "noqa: S608",
+        "noqa: S608, E501",
+        "type: ignore",
+        "type: ignore[misc, override]",
+        "pragma: no cover",
+    )
+]
+NO_REASON = "gives no reason"
 KINDS_OF_REPORT = {"empty", "one", "many", "broken"}
 
 
@@ -42,6 +55,10 @@ def test_files_functions_and_names_keep_the_limits():
             "",
             "scans/common/rows.py: a name that says nothing",
         ),
+        *(
+            ("scans/f.py", f"x = 1  {mark}\n", f"scans/f.py:1: {mark} {NO_REASON}")
+            for mark in MARKS
+        ),
     ],
 )
 def test_it_sees_what_breaks_the_limits(
@@ -51,6 +68,15 @@ def test_it_sees_what_breaks_the_limits(
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert breaches(tmp_path) == [breach]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_that_says_why_is_allowed(tmp_path: Path, mark: str):
+    (tmp_path / "scans").mkdir()
+    lines = [f"x = 1  {mark} - our own name", f"x = 1  {mark}  # see above"]
+    lines += [f'x = """{mark}"""', f"# {mark.lstrip('# ')[:4]} is a word as others"]
+    (tmp_path / "scans" / "gate.py").write_text("\n".join(lines) + "\n")
+    assert breaches(tmp_path) == []
 
 
 def test_limits_themselves_are_allowed(tmp_path: Path):

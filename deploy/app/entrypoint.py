@@ -136,7 +136,7 @@ def main() -> None:
     except StartError as error:
         say("ERROR", str(error))
         sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606
+    os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ class UploadParser(BaseParser):
         whole = _WholeStream(stream, length)
         handler = ReceivingHandler(settings.MAX_UPLOAD_BYTES)
         try:
-            parser = _Parser({**meta, "CONTENT_TYPE": media_type}, whole, [handler])  # type: ignore[arg-type]
+            parser = _Parser({**meta, "CONTENT_TYPE": media_type}, whole, [handler])  # type: ignore[arg-type]  # its stubs want a file
             data, files = parser.parse()
         except MultiPartParserError as error:
             raise ParseError(f"This is not multipart/form-data: {error}") from error

@@ -54,7 +54,7 @@ def inside(words: list[str], state: dict[str, Any]) -> int:
     sys.stdout.flush()
     os.environ["PATH"] = environment["PATH"]
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606 - that is its work
+        os.execvpe(command[0], command, environment)
     except OSError as error:
         sys.stderr.write(f'exec: "{command[0]}": {error.strerror}\n')
         return 127

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import urllib.request
 from contextlib import contextmanager
 from dataclasses import replace
 
 import boto3
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -55,10 +55,9 @@ def client(s3: str, kind: str):
 
 
 def tell(s3: str, what: str, value: bytes = b"") -> None:
-    request = urllib.request.Request(  # noqa: S310
-        f"{s3}/moto-api/{what}", data=value, headers={"Content-Type": "text/plain"}
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310
+    headers = {"Content-Type": "text/plain"}
+    answer = httpx.post(f"{s3}/moto-api/{what}", content=value, headers=headers)
+    answer.raise_for_status()
 
 
 @pytest.fixture

@@ -259,8 +259,8 @@ def test_it_refuses_a_run_that_a_signal_ended() -> None:
 
 
 def test_it_refuses_an_interrupted_run_that_calls_itself_a_success() -> None:
-    issue = {"message": "Scan interrupted by user", "severity": "info", "location": ""}
-    issue["details"] = {"interrupted": True}  # type: ignore[assignment]
+    issue: dict[str, Any] = {"message": "Scan interrupted by user", "location": ""}
+    issue |= {"severity": "info", "details": {"interrupted": True}}
     with pytest.raises(ScannerError, match="interrupted"):
         ModelAudit().parse(*changed("harmless", issues=[issue]))
 

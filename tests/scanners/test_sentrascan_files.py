@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,11 +305,11 @@ def test_its_reports_keep_paths_of_the_machine_to_themselves(sample: str) -> Non
     ],
 )
 def test_it_refuses_a_report_that_makes_no_sense(
-    change: Mapping[str, object],
+    change: dict[str, Any],
 ) -> None:
     target, completed = golden("sentrascan-files", "one")
     with pytest.raises(ScannerError):
-        SentrascanFiles().parse(target, replace(completed, **change))  # type: ignore[arg-type]
+        SentrascanFiles().parse(target, replace(completed, **change))
 
 
 def test_a_name_that_looks_like_an_option_stays_a_name() -> None:

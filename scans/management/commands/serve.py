@@ -19,4 +19,4 @@ class Command(SentraCommand):
         sys.stdout.flush()
         # It takes our place: signals reach it without anybody in between.
         environment = web_environment(settings.BASE_DIR)
-        os.execve(sys.executable, web_command(), environment)  # noqa: S606
+        os.execve(sys.executable, web_command(), environment)
