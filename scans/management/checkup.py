@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from celery import current_app
 from django.conf import settings
@@ -88,8 +90,13 @@ def check_up() -> Checkup:
     with ThreadPoolExecutor(max_workers=3) as pool:
         broker = pool.submit(_in_thread, check_broker)
         key = pool.submit(_in_thread, check_key)
-        kept = pool.submit(_in_thread, check_database_and_workers)
-        detections = detect_all(is_awaited=True)
+        tried = threading.Event()
+        look = partial(check_database_and_workers, tried)
+        kept = pool.submit(_in_thread, look)
+        try:
+            detections = detect_all(is_awaited=True)
+        finally:
+            tried.set()
         database, workers = kept.result()
     return Checkup(
         scanners=[_scanner(one, workers) for one in _in_order(detections)],
@@ -104,7 +111,9 @@ def check_up() -> Checkup:
     )
 
 
-def check_database_and_workers() -> tuple[Check, list[LiveWorker]]:
+def check_database_and_workers(
+    tried: threading.Event,
+) -> tuple[Check, list[LiveWorker]]:
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -112,7 +121,7 @@ def check_database_and_workers() -> tuple[Check, list[LiveWorker]]:
             detail = f"{len(missing)} migrations are missing: sentrascan migrate"
             return Check("database", "broken", detail), []
         detail = f"{connection.display_name} {_version()}"
-        return Check("database", "available", detail.strip()), _live_workers()
+        return Check("database", "available", detail.strip()), _live_workers(tried)
     except (DatabaseError, InterfaceError, OSError) as error:
         return Check("database", "broken", _one_line(error)), []
 
@@ -146,12 +155,18 @@ def _in_thread[T](look: Callable[[], T]) -> T:
         connections.close_all()
 
 
-def _live_workers() -> list[LiveWorker]:
-    """Return the live workers, waiting for those that still try their scanners."""
+def _live_workers(tried: threading.Event) -> list[LiveWorker]:
+    """Return the live workers, waiting for those that still try their scanners.
+
+    Where there is none, one may be starting this moment (`up -d` has just returned): we
+    look again for as long as our own detections take anyway.
+    """
     deadline = time.monotonic() + DETECTION_SECONDS
     while True:
+        is_last = tried.is_set()
         rows = list(Worker.objects.live().order_by("name"))
-        if all(row.scanners for row in rows) or time.monotonic() > deadline:
+        is_told = all(row.scanners for row in rows) if rows else is_last
+        if is_told or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     return [LiveWorker(row.name, row.sandbox, row.scanners or None) for row in rows]

@@ -100,19 +100,31 @@ class Site:
         psql = "docker-compose exec -T db psql -U sentrascan -d sentrascan"
         return self.done(f'{psql} -Atq <<"SQL"\n{sql};\nSQL').strip()
 
-    def new_key(self, name: str, role: str = "admin") -> str:
+    def new_key(self, name: str) -> str:
+        """Return a new key: by the API where one lets us in, which costs the least."""
+        if not self._lets_in():
+            return self.key_by_command(name)
+        body = json.dumps({"name": name, "role": "admin"})
+        kind = "-H 'Content-Type: application/json'"
+        made: str = self.call("/api/v1/api-keys", kind, f"-d '{body}'")["key"]
+        return made
+
+    def key_by_command(self, name: str) -> str:
         said = self.done(
             "docker-compose exec -T api sentrascan auth create"
-            f" --name {name} --role {role}"
+            f" --name {name} --role admin"
         )
         return next(word for word in said.split() if word.startswith("ssk_"))
 
     def key(self) -> str:
         """Return a key that is valid now: the runbook revokes every key, too."""
-        if not self._key or self.status("/api/v1/health", self._key) != 200:
+        if not self._lets_in():
             self.eventually(lambda: self.status("/api/v1/health") == 200, "healthy")
-            self._key = self.new_key(f"walker-{time.time_ns()}")
+            self._key = self.key_by_command(f"walker-{time.time_ns()}")
         return self._key
+
+    def _lets_in(self) -> bool:
+        return bool(self._key) and self.status("/api/v1/health", self._key) == 200
 
     def status(self, path: str, key: str = "", *options: str) -> int:
         header = f'-H "X-API-Key: {key}"' if key else ""
@@ -136,14 +148,15 @@ class Site:
         header = f'-H "X-API-Key: {self.key()}"'
         return json.loads(self.done(f"curl -s {header} {words} '{API}{path}'"))
 
-    def submit(self, more: str = "") -> Any:
+    def submit(self, more: str = "", *scanners: str) -> Any:
         """Submit a tool list, and return the scan.
 
         The same one each time: what was found of it is used again, unless something
-        changed that decides it.
+        changed that decides it. By all scanners, if none is named.
         """
         tools = [{"name": "add", "description": f"Adds two numbers. {more}"}]
-        body = json.dumps({"scan_type": "mcp", "tools": tools})
+        chosen = {"scanners": scanners} if scanners else {}
+        body = json.dumps({"scan_type": "mcp", "tools": tools, **chosen})
         kind = "-H 'Content-Type: application/json'"
         return self.call("/api/v1/scans", kind, f"-d '{body}'")
 

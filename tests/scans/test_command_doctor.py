@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
+from scans.management import checkup
 from scans.models import Worker
 from tests.project.running import environment, free_port, sentrascan
 
@@ -86,3 +88,25 @@ def test_a_database_without_tables_is_broken(tmp_path: Path):
     assert result.returncode == 1
     line = r"❌ database: broken: \d+ migrations are missing: sentrascan migrate"
     assert re.search(line, result.stdout)
+
+
+@pytest.mark.django_db
+def test_a_worker_that_starts_while_it_tries_the_scanners_is_seen(monkeypatch):
+    """As after `up -d`, which returns before the worker says that it lives."""
+    tried = threading.Event()
+
+    def later(_: float) -> None:
+        if not Worker.objects.exists():
+            row("late:1", {"modelaudit": "1"})
+        tried.set()
+
+    monkeypatch.setattr(checkup.time, "sleep", later)
+    (seen,) = checkup._live_workers(tried)
+    assert seen.name == "late:1"
+
+
+@pytest.mark.django_db
+def test_none_is_live_once_all_is_tried():
+    tried = threading.Event()
+    tried.set()
+    assert checkup._live_workers(tried) == []
