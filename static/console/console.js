@@ -85,6 +85,11 @@
     if (search) { event.preventDefault(); search.focus(); }
   });
 
+  /* On a phone the places are a strip: the one where one is must be in sight. */
+  const strip = document.querySelector(".side nav");
+  const here = strip?.querySelector("[aria-current]");
+  if (here) strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
+
   addEventListener("pageshow", show);
   document.addEventListener("htmx:afterSettle", show);
   show();

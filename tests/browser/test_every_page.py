@@ -74,6 +74,26 @@ def test_a_page_has_no_barrier_and_no_complaint(
     assert barriers(page) == []
 
 
+def test_on_paper_no_finding_is_folded(
+    visit: Callable[..., Page], installed: Installed
+) -> None:
+    page = visit(PAGES["scan"].format(**installed.filled))
+    folded = page.locator(".finding:not([open]) .finding-body").first
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    assert folded.is_visible()
+    assert not page.locator(".side").is_visible()
+
+
+def test_on_a_phone_one_sees_where_one_is(visit: Callable[..., Page]) -> None:
+    page = visit("/keys")
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": HEIGHT})
+    page.reload()
+    here = page.locator(".side nav [aria-current]").bounding_box()
+    assert here is not None
+    assert 0 <= here["x"] <= WIDTHS["phone"] - here["width"]
+
+
 def test_a_fault_is_seen(visit: Callable[..., Page], browser: Browser) -> None:
     """The eyes themselves: what they are there for does not escape them."""
     page = visit("/scans")
