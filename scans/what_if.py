@@ -20,10 +20,8 @@ from django.db.models import (
     BooleanField,
     Case,
     Exists,
-    OuterRef,
     Q,
     QuerySet,
-    Subquery,
     When,
 )
 
@@ -189,13 +187,9 @@ def _judged_plain(
 def _findings(keys: list[uuid.UUID]) -> dict[uuid.UUID, list[Row]]:
     """Return what decides of each scan's findings: equals are one."""
     # Few fingerprints are waived at all: whether one is, a hash table says, and only
-    # then its target is looked up. A join to the scans would read all of them.
-    waivers = Waiver.objects.in_force().order_by()
-    target = Scan.objects.filter(pk=OuterRef(OuterRef("scan_id"))).values("target")
-    own = waivers.covering(Subquery(target[:1])).filter(
-        fingerprint=OuterRef("fingerprint")
-    )
-    here = When(fingerprint__in=waivers.values("fingerprint"), then=Exists(own))
+    # of those it is asked on which target.
+    accepted = Waiver.objects.in_force().order_by().values("fingerprint")
+    here = When(fingerprint__in=accepted, then=Exists(Waiver.objects.of_findings()))
     waived = Case(here, default=False, output_field=BooleanField())
     rows = Finding.objects.filter(scan_id__in=keys).annotate(is_waived=waived)
     is_drift = Q(category=Category.BASELINE_DRIFT)

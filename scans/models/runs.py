@@ -87,6 +87,13 @@ class Finding(models.Model):
             models.Index(
                 fields=["-created_at", "-finding_id"], name="scans_finding_newest"
             ),
+            # Those that are looked for most and are fewest: in the list of all, a page
+            # of them is a hundred thousand findings long.
+            models.Index(
+                fields=["-created_at", "-finding_id"],
+                condition=Q(severity=Severity.CRITICAL),
+                name="scans_finding_critical",
+            ),
         ]
         constraints = [
             # The fingerprint first: one index for this and for where it was found.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -32,15 +32,15 @@ class WaiverQuerySet(models.QuerySet["Waiver"]):
         """Waivers of this target and of all, whether in force or not."""
         return self.filter(Q(target=EVERY_TARGET) | Q(target=target))
 
-    def of_findings(self, target: str = "scan__target") -> Self:
+    def of_findings(self, target: str = "") -> Self:
         """For a subquery of findings: the waivers in force of each, the widest first.
 
-        `target` is the column with the target's name. The order is that of
-        `waivers.in_force`; a test holds the two together.
+        `target` is the column with the target's name; "": that of the finding's scan.
+        The order is that of `waivers.in_force`; a test holds the two together.
         """
         return (
             self.in_force()
-            .covering(OuterRef(target))
+            .covering(OuterRef(target) if target else _target_of_scan())
             .filter(fingerprint=OuterRef("fingerprint"))
             .order_by("target", "-expires_at", "-waiver_id")
         )
@@ -55,6 +55,15 @@ class WaiverQuerySet(models.QuerySet["Waiver"]):
     def risks(self) -> list[AcceptedRisk]:
         names = tuple(AcceptedRisk.__dataclass_fields__)
         return [AcceptedRisk(**row) for row in self.values(*names)]
+
+
+def _target_of_scan() -> Subquery:
+    """For a subquery of findings: looked up where a fingerprint is waived at all.
+
+    A join would be made for every finding, and for those that are only counted.
+    """
+    scans = Scan.objects.filter(pk=OuterRef(OuterRef("scan_id")))
+    return Subquery(scans.order_by().values("target")[:1])
 
 
 def _newest_findings() -> models.QuerySet[Any, Any]:
