@@ -8,6 +8,7 @@ from benchmarks import (
     latency,
     mcp_engine,
     memory,
+    pages,
     reading,
     reuse,
     sandbox,
@@ -25,3 +26,4 @@ reading.main()
 writing.main()
 mcp_engine.main()
 histories.main()
+pages.main()

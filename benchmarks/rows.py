@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -64,12 +65,13 @@ FROM generate_series(1, %(scans)s) AS n, generate_series(1, %(each)s) AS i
 """
 FUNCTIONS = """
 CREATE FUNCTION time_of(n bigint) RETURNS timestamptz IMMUTABLE LANGUAGE sql AS
-    $$ SELECT timestamptz '2026-01-01Z' + n * interval '1 second' $$;
+    $$ SELECT timestamptz '{begin}' + n * interval '{step_seconds} second' $$;
 CREATE FUNCTION id_of(n bigint, part bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS
-    $$ SELECT (lpad(to_hex(1767225600000 + n * 1000), 12, '0') || '7'
-        || lpad(to_hex(part), 3, '0') || '8' || substr(md5(n || '-' || part), 1, 15)
-    )::uuid $$;
+    $$ SELECT (lpad(to_hex((extract(epoch FROM time_of(n)) * 1000)::bigint), 12, '0')
+        || '7' || lpad(to_hex(part), 3, '0') || '8'
+        || substr(md5(n || '-' || part), 1, 15))::uuid $$;
 """
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDARY = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
 WHERE indrelid IN ('scans'::regclass, 'findings'::regclass, 'scanner_runs'::regclass)
@@ -97,11 +99,15 @@ class Stock:
 
     def filled(self, name: str, *, scans: int, each: int) -> Database:
         """Make a database of `scans` scans with `each` findings."""
-        self._execute("postgres", f"CREATE DATABASE bench_{name} TEMPLATE migrated")
-        url = f"{self._server}/bench_{name}"
+        url = self.made(name)
         with psycopg.connect(url, autocommit=True) as connection:
-            fill(connection, scans, each)
+            fill(connection, {"scans": scans, "each": each})
             return Database(url, issue_key(connection))
+
+    def made(self, name: str) -> str:
+        """Make a database with tables and no rows; its URL."""
+        self._execute("postgres", f"CREATE DATABASE bench_{name} TEMPLATE migrated")
+        return f"{self._server}/bench_{name}"
 
     def _execute(self, database: str, statement: str) -> None:
         url = f"{self._server}/{database}"
@@ -123,16 +129,24 @@ def migrate(database_url: str, data: Path) -> None:
     subprocess.run(command, env=os.environ | places, check=True)
 
 
-def fill(connection: psycopg.Connection, scans: int, each: int) -> None:
+def fill(
+    connection: psycopg.Connection,
+    sizes: Mapping[str, int],
+    statements: Sequence[str] = (SCANS, DETAILS, RUNS, FINDINGS),
+    *,
+    begin: datetime = BEGIN,
+    step_seconds: float = 1,
+) -> None:
+    """Insert what the statements make; scan number N is N steps after `begin`."""
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET maintenance_work_mem = '512MB'")
-    connection.execute(FUNCTIONS)
+    when = {"begin": begin.isoformat(), "step_seconds": step_seconds}
+    connection.execute(FUNCTIONS.format(**when).encode())
     secondary = connection.execute(SECONDARY).fetchall()
     for index, _definition in secondary:
         connection.execute(f"DROP INDEX {index}")
-    for statement in (SCANS, DETAILS, RUNS, FINDINGS):
+    for statement in statements:
         # Bound here: the server could not tell the types of a series' ends.
-        sizes = {"scans": scans, "each": each}
         psycopg.ClientCursor(connection).execute(statement, sizes)
     for _index, definition in secondary:
         connection.execute(definition)
