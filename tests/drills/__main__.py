@@ -70,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scans", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pause", type=float, default=0.5, help="between submissions")
+    parser.add_argument("--thorough", type=float, default=0.2, help="share: all tools")
     parser.add_argument("--every", type=float, default=4.0, help="seconds a fault")
     parser.add_argument("--settle", type=float, default=240.0, help="at most, seconds")
     parser.add_argument("--rolling", action="store_true", help="restart all in turn")
@@ -125,7 +126,9 @@ def _client(options: argparse.Namespace, ports: Sequence[int], key: str) -> Clie
     urls = [f"http://127.0.0.1:{port}/api/v1" for port in ports]
     # A rolling restart stops it, however long that takes.
     count = 100_000 if options.rolling else options.scans
-    return Client(urls, key, count, options.seed, options.pause)
+    client = Client(urls, key, count, options.seed, options.pause)
+    client.thorough = options.thorough
+    return client
 
 
 def _prepare() -> str:

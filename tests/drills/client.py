@@ -31,6 +31,8 @@ class Client:
     # What no client should ever be told.
     wrong_answers: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    # How many of them go through all tools, each of which is a cold start.
+    thorough: float = 0.2
 
     def run(self) -> None:
         chance = random.Random(self.seed)
@@ -41,7 +43,7 @@ class Client:
                     return
 
     def _submit(self, http: httpx.Client, number: int, chance: random.Random) -> None:
-        body = _body(self.seed, number, chance)
+        body = _body(self.seed, number, chance, self.thorough)
         attempt = 0
         while not self.stop.is_set():
             headers = {"Idempotency-Key": f"drill-{number}-{attempt}"}
@@ -72,8 +74,10 @@ def _is_proper(answer: httpx.Response) -> bool:
     return is_problem and int(answer.headers.get("Retry-After", 0)) > 0
 
 
-def _body(seed: int, number: int, chance: random.Random) -> dict[str, object]:
-    """Return a tool list like no other; one in five goes through all tools."""
+def _body(
+    seed: int, number: int, chance: random.Random, thorough: float
+) -> dict[str, object]:
+    """Return a tool list like no other; that share of them goes through all tools."""
     tools = [
         {
             "name": f"tool_{seed}_{number}_{index}",
@@ -87,6 +91,6 @@ def _body(seed: int, number: int, chance: random.Random) -> dict[str, object]:
         "target": f"drill-{seed}-{number}",
         "tools": tools,
     }
-    if chance.random() > 0.2:
+    if chance.random() > thorough:
         body["scanners"] = ["sentrascan-mcp"]
     return body

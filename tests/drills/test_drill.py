@@ -53,7 +53,7 @@ def test_no_scan_of_a_short_drill_is_lost_or_judged_twice() -> None:
 @pytest.mark.slow
 def test_a_rolling_restart_costs_no_scan_and_no_attempt() -> None:
     """Two web servers, two workers and the clock are asked to end while scans come."""
-    told = drill("--rolling", "--pause", "1", "--seed", "31")
+    told = drill("--rolling", "--pause", "1.5", "--thorough", "0.1", "--seed", "31")
     members = ("web", "web-2", "worker", "worker-2", "beat")
     assert told["injected"] == told["restarts"] == dict.fromkeys(members, 1)
     assert told["accepted"] > len(members)
