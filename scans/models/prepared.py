@@ -16,6 +16,8 @@ from typing import Any, Self
 import orjson
 from django.db import connection
 from django.db.models import QuerySet
+from psycopg import adapters
+from psycopg.pq import Format
 
 from apikeys.prepared import preparing
 
@@ -23,6 +25,9 @@ type Rows = QuerySet[Any, dict[str, Any]]
 type Convert = Callable[[Any, Any, Any], Any]
 
 MAX_REMEMBERED = 512
+# psycopg's own. Django's calls it and then writes UTC over the zone, which is UTC: for
+# 150 times of a page that was a fifth of what the page cost.
+_READ_TIME = adapters.get_loader(adapters.types["timestamptz"].oid, Format.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Statement:
 
     def read(self, parameters: Sequence[Any] | None) -> list[dict[str, Any]]:
         with connection.cursor() as cursor, preparing(connection):
+            cursor.cursor.adapters.register_loader("timestamptz", _READ_TIME)
             cursor.execute(self.sql, parameters)
             rows = cursor.fetchall()
         found = [dict(zip(self.names, row, strict=True)) for row in rows]

@@ -40,6 +40,16 @@ def test_it_answers_as_the_query_that_it_was_built_of(text: str) -> None:
     assert len(prepared.rows(target=text, since=datetime(2026, 1, 1, tzinfo=UTC))) == 2
 
 
+def test_times_are_read_in_utc_whatever_reads_them() -> None:
+    scan = make_scan(target="a")
+    (row,) = Prepared(scans_of).rows(target="a", since=scan.created_at)
+    assert row["created_at"] == scan.created_at
+    assert row["created_at"].isoformat() == scan.created_at.isoformat()
+    written = orjson.dumps(row["created_at"], option=orjson.OPT_UTC_Z)
+    assert written == orjson.dumps(scan.created_at, option=orjson.OPT_UTC_Z)
+    assert written.endswith(b'Z"')
+
+
 def test_a_value_that_the_sql_does_not_hold_is_told() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite prepares nothing")
