@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -135,6 +136,17 @@ def heard() -> Iterator[None]:
     level = root.level
     yield
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A command that listens to signals in this process does not listen afterwards."""
+    heeded = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    handlers = {each: signal.getsignal(each) for each in heeded}
+    yield
+    for each, handler in handlers.items():
+        if signal.getsignal(each) != handler:
+            signal.signal(each, handler)
 
 
 @pytest.fixture(autouse=True)
