@@ -22,12 +22,6 @@ CHALLENGE = 'Bearer realm="sentrascan"'
 logger = logging.getLogger(__name__)
 
 
-class ApiRequest(Request):
-    """A request that HasRole let through with a key."""
-
-    auth: ApiKey
-
-
 class Unauthenticated(AuthenticationFailed):
     """401, word for word the same whatever was wrong with the key, or without one."""
 

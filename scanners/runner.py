@@ -181,17 +181,6 @@ def execute(
         scratch.remove()
 
 
-def sandbox_status(rung: Rung) -> tuple[str, str]:
-    """Return a rung's name and one sentence on what it keeps from the tools, and why
-    no stronger one is in use here.
-    """
-    _, reasons = sandbox.climb()
-    ladder = list(Rung)
-    stronger = [each for each in ladder[: ladder.index(rung)] if each in reasons]
-    why = "".join(f" Not {each}: {reasons[each]}." for each in stronger)
-    return rung.value, rung.sentence + why
-
-
 def _uid_for(rung: Rung, reach: Reach) -> int:
     """Return the uid to run as: nobody's, where we are root and it can read it all."""
     if os.geteuid() or rung is not Rung.BUBBLEWRAP:

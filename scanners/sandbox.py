@@ -35,20 +35,6 @@ class Rung(StrEnum):
     LANDLOCK = "landlock"
     RLIMITS = "rlimits"
 
-    @property
-    def sentence(self) -> str:
-        """What this rung keeps a tool from, for people."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Rung.BUBBLEWRAP: "Tools run in their own namespaces under bubblewrap, with Landlock"
-    " and seccomp inside: no network, no other process, no file but their target.",
-    Rung.LANDLOCK: "Tools run under Landlock and seccomp: no network, no file but their"
-    " target, no signal to other processes; names of other files can be seen.",
-    Rung.RLIMITS: "Tools run under seccomp and resource limits only: no network, but"
-    " every file that this account can read or change is within their reach.",
-}
 
 # The system that a tool's Python stands on; nothing that tells this machine's story.
 SYSTEM = (

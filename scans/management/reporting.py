@@ -9,7 +9,6 @@ from apikeys.management.tables import moment
 from scans.management.doors import Document
 
 MOST_FINDINGS = 200
-EVIDENCE_WIDTH = 100
 # Worst first: the verdict of several scans is the worst of them.
 HEADINGS = {
     "fail": "FAIL",

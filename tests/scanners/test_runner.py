@@ -337,12 +337,6 @@ def test_a_tool_without_its_python_is_missing(stage: Stage) -> None:
         )
 
 
-def test_a_status_names_the_rung_and_what_it_does() -> None:
-    name, sentence = runner.sandbox_status(strongest())
-    assert name == strongest().value
-    assert sentence.startswith(strongest().sentence)
-
-
 def test_a_run_reports_how_long_it_took(stage: Stage) -> None:
     before = time.monotonic()
     finished = runner.run(
