@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -182,8 +182,14 @@ class TargetQuery(Query):
         lookups = {"scan_type": "scan_type", "name": "name", "q": "name__icontains"}
         rows = rows.filter(**_renamed(lookups, values))
         if verdict := values.get("verdict"):
-            newest = Scan.objects.filter(pk=OuterRef("newest"), verdict=verdict)
-            rows = rows.filter(Exists(newest))
+            # Where hardly any target has it, each is looked at: by an index alone,
+            # which holds the verdict and not the state that goes with it.
+            judged = Scan.objects.filter(
+                target_record=OuterRef("pk"), verdict__isnull=False
+            )
+            newest = judged.order_by("-created_at", "-scan_id").values("verdict")[:1]
+            rows = rows.alias(newest_verdict=Subquery(newest))
+            rows = rows.filter(newest_verdict=verdict)
         if flag := values.get("has_baseline"):
             rows = rows.filter(baseline_id__isnull=flag == "false")
         return rows

@@ -250,9 +250,11 @@ class Scan(models.Model):
                 fields=["scan_status", "-created_at", "-scan_id"],
                 name="scans_scan_status",
             ),
-            # The history of one target; the previous finished scan of it.
+            # The history of one target; the previous finished scan of it. GET
+            # /targets?verdict=...: the verdict of each target's newest, read off here.
             models.Index(
-                fields=["target_record", "-created_at"], name="scans_scan_target"
+                fields=["target_record", "-created_at", "-scan_id", "verdict"],
+                name="scans_scan_target",
             ),
             # GET /verdicts/sha256:...: the latest verdict for these bytes.
             models.Index(

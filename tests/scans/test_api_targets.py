@@ -7,9 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from rest_framework.test import APIClient
 
 from scanners.contract import Severity
+from scans.api.queries import TargetQuery
+from scans.exports.target_shapes import TARGETS
 from scans.models import Baseline, Scan, ScanDetail, Target
 from tests.scans.api_samples import BEGIN, make_finding, make_scan, pointers, remember
 
@@ -37,6 +40,40 @@ def scan_of(target: Target, minutes: int = 0, **more: Any) -> Scan:
 def names(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.content
     return [row["name"] for row in answer.json()]
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
+def test_a_verdict_that_is_asked_for_is_that_of_the_newest_judged_scan(
+    viewer_api: APIClient, verdict: str
+) -> None:
+    for name, newest in (("a", "pass"), ("b", "fail"), ("c", "inconclusive")):
+        target = make_target(name)
+        for minutes, old in enumerate(("fail", "inconclusive", "pass")):
+            scan_of(target, minutes, verdict=old)
+        scan_of(target, 5, verdict=newest)
+        scan_of(target, 6, scan_status="cancelled")
+        scan_of(target, 7, scan_status="running", lease_owner="w", attempt=1)
+    make_target("never")
+    rows = viewer_api.get(f"{URL}?verdict={verdict}").json()
+    assert [row["newest_scan"]["verdict"] for row in rows] == [verdict]
+    # An operator deletes scans by hand: the one before is the newest then.
+    Scan.objects.filter(created_at=BEGIN + timedelta(minutes=5)).delete()
+    found = names(viewer_api.get(f"{URL}?verdict={verdict}"))
+    assert sorted(found) == (["a", "b", "c"] if verdict == "pass" else [])
+
+
+def test_a_rare_verdict_is_looked_for_in_an_index_alone() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite tells its plan otherwise")
+    rows = TargetQuery.filter(TARGETS, {"verdict": "fail"})
+    with connection.cursor() as cursor:
+        # So few rows would rather be read whole.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+    plan = rows[:51].explain().splitlines()
+    looked_at = [line for line in plan if "Index Only" in line]
+    assert any("using scans_scan_target on scans" in line for line in looked_at)
+    assert not [line for line in plan if "Sort Key" in line and "scan_id" in line]
 
 
 def test_the_list_shows_each_target_with_its_newest_judged_scan(
