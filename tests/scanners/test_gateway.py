@@ -256,15 +256,16 @@ def test_all_answers_together_are_bounded(server: WebServer) -> None:
 
 def test_a_client_that_takes_nothing_holds_nobody_up() -> None:
     with hostile_server(lambda call, _: call.endless()) as server:
-        with gateway_to(server.url(), total_bytes=1 << 30) as gateway:
+        patient = {"total_bytes": 1 << 30, "idle_seconds": 600}
+        with gateway_to(server.url(), **patient) as gateway:
             ours = pair_with(gateway)
             question = json.dumps({"method": "GET", "url": server.url(), "headers": {}})
             frame = FRAME.pack(b"Q", len(question)) + question.encode()
             ours.sendall(frame + FRAME.pack(b"B", 0))
             assert wait_for(lambda: server.asked)
             started = time.monotonic()
-        # far less than the 15 s for which one that is silent is waited for
-        assert time.monotonic() - started < 10
+        # far less than the time for which one that is silent is waited for
+        assert time.monotonic() - started < 60
         ours.close()
 
 

@@ -34,6 +34,10 @@ from .proxying import (
 )
 from .standin import wait_for
 
+# Whoever waits for these instead of ending is seen, however busy the machine is.
+PATIENT = Bounds(head_seconds=600, idle_seconds=600)
+AT_ONCE = 60
+
 
 @pytest.fixture
 def echo() -> Iterator[socket.socket]:
@@ -309,7 +313,7 @@ def test_a_huge_transfer_is_cut_for_all(is_upload: bool, echo: socket.socket) ->
             except OSError:
                 pass
             assert heard < 1 << 20
-            assert wait_for(lambda: proxy.traffic.excess == "bytes", 5)
+            assert wait_for(lambda: proxy.traffic.excess == "bytes", 60)
         assert everything(other) == b""
         other.close()
 
@@ -321,11 +325,11 @@ def test_a_silent_tunnel_is_cut(echo: socket.socket) -> None:
     ):
         started = time.monotonic()
         assert everything(client) == b""
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 14  # the usual bound is 15
 
 
 def test_nothing_is_left_after_its_end(echo: socket.socket) -> None:
-    with proxy_of(rules()) as proxy:
+    with proxy_of(rules(), PATIENT) as proxy:
         client = tunnel(proxy, f"far.example:{port_of(echo)}")
         client.sendall(HELLO)
         assert client.recv(100) == HELLO
@@ -333,7 +337,7 @@ def test_nothing_is_left_after_its_end(echo: socket.socket) -> None:
         half = connected(proxy)
         half.sendall(b"CONNECT ")
         started = time.monotonic()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE
     assert everything(client) == everything(half) == b""
     client.close()
     half.close()
@@ -345,12 +349,12 @@ def test_nothing_is_left_after_its_end(echo: socket.socket) -> None:
 def test_a_reader_that_stops_does_not_hold_up_its_end() -> None:
     endless = [b"\x16" * (1 << 20)] * 60
     with far_server(lambda asked: [*answer(length=-1), *endless]) as far:
-        with proxy_of(rules(http=True)) as proxy:
+        with proxy_of(rules(http=True), PATIENT) as proxy:
             client = connected(proxy)
             client.sendall(request(f"GET http://far.example:{far.port}/ HTTP/1.1"))
             time.sleep(1)
             started = time.monotonic()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < AT_ONCE
         client.close()
 
 
@@ -387,4 +391,4 @@ def test_a_sandbox_that_hands_over_nothing_is_waited_for_no_longer() -> None:
     started = time.monotonic()
     with Proxy(rules(), token=TOKEN, marks={}, is_outside=True):
         pass
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE

@@ -335,7 +335,7 @@ def test_a_decoder_that_never_ends_is_ended_by_the_checkpoint(tmp_path, taken_ov
 
     with pytest.raises(ScanStopped):
         laid_out(tmp_path, seven_zip(ONE), checkpoint=checkpoint)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # the decoder would take 1,000
     assert [place.name for place in (tmp_path / "run").iterdir()] == ["target"]
 
 

@@ -110,7 +110,7 @@ def test_they_leave_together(worker: Running) -> None:
     (companion,) = companions(worker)
     started = time.monotonic()
     assert worker.end(signal.SIGTERM) == 0
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
     assert not words(companion)
     assert not Worker.objects.exists()
     assert "ended (" not in worker.text

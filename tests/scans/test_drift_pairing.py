@@ -195,9 +195,9 @@ def hostile(count: int, chance: Random) -> list[Element]:
 def test_renames_are_looked_for_within_a_budget_and_that_is_said() -> None:
     chance = Random(3)
     before, after = hostile(2_000, chance), hostile(2_000, chance)
-    started = time.monotonic()
+    started = time.process_time()
     found = compare(before, after, is_mcp=True)
-    assert time.monotonic() - started < 30  # 4 million pairs would take an hour
+    assert time.process_time() - started < 30  # 4 million pairs would take an hour
     by_kind = Counter(change.kind for change in found.changes)
     assert by_kind[Kind.ADDED] + by_kind[Kind.RENAMED] == 2_000
     assert by_kind[Kind.REMOVED] == by_kind[Kind.ADDED] > 1_000
@@ -218,9 +218,9 @@ def test_ten_thousand_tools_are_compared_in_seconds() -> None:
         else Element(e.path, e.value | {"title": POISON})
         for number, e in enumerate(before)
     ]
-    started = time.monotonic()
+    started = time.process_time()
     found = compare(before, after, is_mcp=True)
-    assert time.monotonic() - started < 30  # 2 on a quiet machine
+    assert time.process_time() - started < 30  # 2 on a quiet machine
     kinds = Counter(change.kind for change in found.changes)
     assert kinds == {Kind.CHANGED: 5_001, Kind.RENAMED: 5_001}
     assert found.not_compared == ()

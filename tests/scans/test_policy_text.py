@@ -88,10 +88,10 @@ def test_what_is_written_reads_back_the_same(document):
     ids=range(23),
 )
 def test_what_is_no_plain_yaml_is_refused_at_once(text, why):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(PolicyTextError, match=why):
         read(text)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_fault_is_told_with_its_place():

@@ -140,7 +140,7 @@ def test_a_wait_ends_with_the_scan_and_with_half_of_its_time():
     assert ResultClaim.objects.take(work, holder)
     started = time.monotonic()
     assert reuse._found_or_awaited(waiting, keys, stop, started + 0.5) == {}
-    assert 0.4 < time.monotonic() - started < 5
+    assert 0.4 < time.monotonic() - started < 60  # and not until it is stopped
     stop.set()
     with pytest.raises(ScanStopped):
         reuse._found_or_awaited(waiting, keys, stop, time.monotonic() + 60)

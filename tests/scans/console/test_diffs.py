@@ -52,10 +52,10 @@ def test_a_line_too_long_to_compare_differs_as_a_whole(monkeypatch):
 def test_a_hostile_text_is_compared_in_no_time():
     words = [f"w{n % 7}" for n in range(1_400)]
     before, after = " ".join(words[:700]), " ".join(reversed(words[:700]))
-    begun = time.monotonic()
+    begun = time.process_time()
     for _ in range(20):
         side_by_side(before, after)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_only_a_line_feed_ends_a_line():
