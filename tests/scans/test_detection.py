@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from scans.detection import NICENESS, detect_all
+from scanners.contract import Limits, ScannerError
+from scans import detection
+from scans.detection import AWAITED_SECONDS, BEHIND_SECONDS, NICENESS, detect_all
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +56,26 @@ def test_detections_run_behind_scans() -> None:
 @pytest.mark.usefixtures("tools")
 def test_one_that_somebody_waits_for_does_not_step_back() -> None:
     assert priorities(is_awaited=True) == {os.getpriority(os.PRIO_PROCESS, 0)}
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize(
+    ("is_awaited", "seconds"), [(True, AWAITED_SECONDS), (False, BEHIND_SECONDS)]
+)
+def test_who_goes_behind_scans_gets_more_time(
+    monkeypatch: pytest.MonkeyPatch, is_awaited: bool, seconds: float
+) -> None:
+    given: list[float] = []
+
+    def refuse(*_: Any, limits: Limits, **__: Any) -> None:
+        given.append(limits.wall_seconds)
+        raise ScannerError("not now")
+
+    monkeypatch.setattr(detection.runner, "run", refuse)
+    found = detect_all(is_awaited=is_awaited)
+    assert {one.reason for one in found} == {"not now"}
+    assert set(given) == {seconds}
+    assert AWAITED_SECONDS < BEHIND_SECONDS
 
 
 def _descendants(process: int) -> Iterator[int]:
