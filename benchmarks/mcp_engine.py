@@ -96,7 +96,11 @@ def _share(hits: int, of: int) -> str:
 
 
 def _speed() -> None:
-    document = {"tools": many_tools(TOOLS), "config": None, "instructions": None}
+    document: dict[str, Any] = {
+        "tools": many_tools(TOOLS),
+        "config": None,
+        "instructions": None,
+    }
     report_on({**document, "tools": document["tools"][:50]})  # loads the words
     started = time.process_time()
     report_on(document)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from scanners.mcp_rules import abilities, between, hidden, launching, orders, reach
+from scanners.mcp_rules import (
+    abilities,
+    between,
+    hidden,
+    launching,
+    likeness,
+    orders,
+    reach,
+)
 from scanners.mcp_rules.matches import Match
 from scanners.mcp_rules.reading import readings
 from scanners.mcp_rules.sentences import Names, stems
+from scanners.mcp_rules.slots import concepts_in
+from scanners.mcp_rules.spoken import spoken
 from scanners.mcp_rules.texts import Role, Text, texts_of
 
 # Of one rule in one element the first places are finding enough.
 MAX_OF_ONE_ELEMENT = 10
+_WORD = re.compile("[A-Za-z]?[a-z0-9]+|[A-Z]+")
 
 
 def examine(document: Mapping[str, Any]) -> list[Match]:
@@ -38,15 +50,21 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
         yield from abilities.find(tool, f"/tools/{position}")
     for element, texts in groupby(texts_of(document), key=lambda text: text.element):
         together = list(texts)
-        own = _names(element, together)
+        own = names_of(element, together)
         yield from reach.find(together)
+        read = []
         for text in together:
-            read = readings(text.value)
-            yield from hidden.find(text, read)
-            yield from orders.find(text, read, own)
+            ways = readings(text.value)
+            yield from hidden.find(text, ways)
+            read.append((text, spoken(text, ways, own)))
+        like = likeness.likeness_of(read, own)
+        if like:
+            yield from likeness.find(like)
+        for text, said in read:
+            yield from orders.find(text, said, doubt=likeness.doubt_of(like))
 
 
-def _names(element: str, texts: list[Text]) -> Names:
+def names_of(element: str, texts: list[Text]) -> Names:
     """Return what belongs to the element whose texts these are."""
     name = {text.value.lower() for text in texts if text.pointer == f"{element}/name"}
     parameters = {text.value.lower() for text in texts if text.role is Role.PARAMETER}
@@ -55,5 +73,14 @@ def _names(element: str, texts: list[Text]) -> Names:
         for text in texts
         if text.role in (Role.DESCRIPTION, Role.TITLE)
     )
-    purpose = stems(" ".join([*name, said])) if element.startswith("/tools/") else ()
-    return Names(frozenset(name | parameters), frozenset(purpose))
+    own = frozenset(name | parameters)
+    if not element.startswith("/tools/"):
+        return Names(own)
+    called = " ".join(text.value for text in texts if text.role is Role.NAME)
+    family = _WORD.match(called)
+    return Names(
+        own,
+        frozenset(stems(" ".join([*name, said]))),
+        concepts_in(f"{called} {said}"),
+        family[0].lower() if family else "",
+    )

@@ -20,12 +20,12 @@ from scanners.mcp_rules.manners import (
 )
 from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
-from scanners.mcp_rules.sentences import Names, Sentence, sentences_of
-from scanners.mcp_rules.texts import Role, Text
+from scanners.mcp_rules.sentences import Sentence
+from scanners.mcp_rules.spoken import PLAINLY, Spoken
+from scanners.mcp_rules.texts import Text
 
 HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
 TEMPLATE, SECRECY_ALONE = "MCP-INSTRUCTION-003", "MCP-INSTRUCTION-010"
-MIN_LENGTH = 16  # characters; a shorter text tells nobody what to do
 MAX_SENTENCES = 400
 
 MANNERS: dict[str, float] = SIGNS["manners"]
@@ -94,26 +94,32 @@ class Sign(NamedTuple):
     head: int = -1  # where the verb of an act begins
 
 
-def find(text: Text, readings: Sequence[Reading], own: Names) -> Iterator[Match]:
-    """Yield what `text` orders the model to do; `own` are its element's names."""
+def find(
+    text: Text, spoken: Sequence[Spoken], *, doubt: float = 0.0
+) -> Iterator[Match]:
+    """Yield what `text`, read in all ways, orders the model to do.
+
+    What otherwise reads like honest texts takes more signs: those have to outweigh a
+    `doubt`, too.
+    """
     known: set[str] = set()
-    for reading in readings:
-        if len(reading.text) < MIN_LENGTH:
-            continue
-        for match in _in_reading(text, reading, own):
+    for way in spoken:
+        for match in _in_reading(text, way, doubt=doubt):
             if match.rule not in known:
                 known.add(match.rule)
                 yield match
 
 
-def _in_reading(text: Text, reading: Reading, own: Names) -> Iterator[Match]:
+def _in_reading(text: Text, way: Spoken, *, doubt: float) -> Iterator[Match]:
     # What somebody took the trouble to hide needs fewer signs.
-    is_plain = reading.how in ("", "as it is read")
+    reading = way.reading
+    is_plain = reading.how in PLAINLY
     enough = ENOUGH if is_plain else ENOUGH - 2
-    is_order = not is_plain or text.role in (Role.VALUE, Role.OTHER)
-    for sentences in sentences_of(reading.text, own, is_order=is_order):
+    for sentences in way.languages:
         signs = _signs(reading.text, sentences[:MAX_SENTENCES])
-        for rule, together in _rules(signs, enough):
+        is_doubted = is_plain and sentences[0].language == "en"
+        least = enough + doubt if is_doubted else enough
+        for rule, together in _rules(signs, least):
             spans = [_span(sign, reading) for sign in together]
             yield in_text(rule, text, spans, seen=reading.how, key=rule)
     if templates := list(_TEMPLATE.finditer(reading.text)):

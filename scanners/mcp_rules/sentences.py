@@ -43,7 +43,9 @@ _TOKEN = re.compile(
     r"|kdbx|p12|pfx|log|sh|ps1|py|js|exe|bat|md|csv)\b|[A-Za-z]:\\[\w.\\ -]{1,200})"
     r"|(?P<phone>\+\d[\d ().-]{6,18}\d)"
     r"|(?P<word>\w+(?:['\u2019](?:t|s|re|ll|ve|m|d)\b)?(?:-[^\W_]+)*)"
-    r"|(?P<end>[.!?;]+(?=[\s\"'\u201d)\]<*]|$)|\n+|[\u3002\uff01\uff1f\uff1b\u0964])"
+    r"|(?P<end>(?<!\be\.g)(?<!\bi\.e)[.!?;]+(?=[\s\"'\u201d)\]<*]|$)"
+    # A line that begins with a small letter goes on with the sentence before.
+    r"|\n(?:\s*\n)+|\n(?![ \t]*[a-z(])|[\u3002\uff01\uff1f\uff1b\u0964])"
     r"|(?P<mark>[,:()<>\[\]\"`\u201c\u201d\u2014\uff0c\u3001*])"
 )
 _UNSPACED = re.compile(
@@ -135,10 +137,12 @@ class Sentence:
 
 
 class Names(NamedTuple):
-    """What belongs to a tool: its names in full, and the words of its purpose."""
+    """What belongs to a tool: its names in full, what its purpose is about."""
 
     own: frozenset[str] = frozenset()
     purpose: frozenset[str] = frozenset()
+    concepts: frozenset[str] = frozenset()
+    family: str = ""  # the first word of its name, which its siblings share
 
     def knows(self, name: str) -> bool:
         """Whether `name` shares a word with what the tool is for."""

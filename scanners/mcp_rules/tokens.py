@@ -60,6 +60,7 @@ MARKERS = (
     *("whsec_", "sk-", "hf_", "npm_", "pypi-", "SG.", "ntn_", "secret_", ":AA"),
     *("_v1_", "ssk_", "eyJ", "PRIVATE KEY"),
 )
+_MARKED = re.compile("|".join(map(re.escape, MARKERS)))
 
 _PLACEHOLDER = re.compile(
     r"""(?ix)
@@ -88,7 +89,7 @@ MIN_SECRET = 6  # characters; a shorter value could not be masked without noise
 
 def tokens_in(text: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, value) of every credential of a documented format in `text`."""
-    if not any(marker in text for marker in MARKERS):
+    if not _MARKED.search(text):
         return
     for match in TOKEN.finditer(text):
         if _is_live(match.group()):
@@ -97,7 +98,7 @@ def tokens_in(text: str) -> Iterator[tuple[str, str]]:
 
 def without_tokens(text: str) -> str:
     """Return `text` with every credential of a documented format masked."""
-    if not any(marker in text for marker in MARKERS):
+    if not _MARKED.search(text):
         return text
     return TOKEN.sub(
         lambda match: masked(match[0]) if _is_live(match[0]) else match[0], text
