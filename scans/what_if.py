@@ -1,29 +1,23 @@
 """What a policy would have said of the scans that are stored. Nothing is changed.
 
 Judged again from rows: findings, runs and gaps as they were found, the baseline that
-each was compared with, the waivers that are in force now. Three queries for 1,000
-scans, and of each scan only what decides: memory does not grow with its findings.
+each was compared with, the waivers that are in force now. Two queries for 1,000 scans,
+three where one has drifted, and of each scan only what decides: memory does not grow
+with its findings.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache
 from itertools import batched
 from typing import Any
 
-from django.db.models import (
-    BooleanField,
-    Case,
-    Exists,
-    Q,
-    QuerySet,
-    When,
-)
+from django.db.models import Exists, Q, QuerySet
 
 from scanners.contract import Category
 from scans import gate, judging
@@ -36,8 +30,8 @@ COLUMNS = (
     *("scan_id", "scan_type", "target", "created_at", "scan_status", "verdict"),
     *("baseline_id", "detail__evidence"),
 )
-# What decides; of drift also where its kind may stand.
-_DECIDING = ("rule", "severity", "category", "is_new")
+# What decides of a finding that somebody minds; of drift also where its kind may stand.
+_DECIDING = ("severity", "category", "is_new")
 _OF_DRIFT = (*_DECIDING, "evidence", "location")
 
 type Row = dict[str, Any]
@@ -136,7 +130,9 @@ def _rejudged(rules: gate.PolicyRules, scans: list[Row]) -> Iterator[Rejudged]:
     completed: defaultdict[uuid.UUID, set[str]] = defaultdict(set)
     for scan_id, scanner in runs.order_by().values_list("scan_id", "scanner"):
         completed[scan_id].add(scanner)
-    findings = _findings(keys)
+    findings = _findings(rules, keys)
+    # What they allow is left out there, and nobody asks for the rule of the others.
+    rules = replace(rules, allow_rules=frozenset())
     for scan in scans:
         key = scan["scan_id"]
         after = _verdict(rules, scan, findings.get(key, ()), completed[key])
@@ -167,36 +163,46 @@ def _judged(row: Row, has_baseline: bool) -> gate.JudgedFinding:
     is_known = has_baseline and not row["is_new"]
     if "evidence" in row:
         columns = {name: row[name] for name in _OF_DRIFT}
-        finding = Finding(**columns)
-        return judging.judged(finding, is_known=is_known, is_waived=row["is_waived"])
-    return _judged_plain(
-        row["rule"], row["severity"], row["category"], is_known, row["is_waived"]
-    )
+        return judging.judged(Finding(**columns), is_known=is_known, is_waived=False)
+    return _judged_plain(row["severity"], row["category"], is_known)
 
 
-@lru_cache(maxsize=4_096)
-def _judged_plain(
-    rule: str, severity: int, category: str, is_known: bool, is_waived: bool
-) -> gate.JudgedFinding:
-    # Of thousands of scans few findings decide otherwise than one before: making the
-    # row of each again took most of the time.
-    finding = Finding(rule=rule, severity=severity, category=category)
-    return judging.judged(finding, is_known=is_known, is_waived=is_waived)
+@cache
+def _judged_plain(severity: int, category: str, is_known: bool) -> gate.JudgedFinding:
+    # There are a hundred of them: making the row of each again took most of the time.
+    finding = Finding(severity=severity, category=category)
+    return judging.judged(finding, is_known=is_known, is_waived=False)
 
 
-def _findings(keys: list[uuid.UUID]) -> dict[uuid.UUID, list[Row]]:
-    """Return what decides of each scan's findings: equals are one."""
+def _findings(
+    rules: gate.PolicyRules, keys: list[uuid.UUID]
+) -> dict[uuid.UUID, list[Row]]:
+    """Return what decides of each scan's findings: equals are one.
+
+    What is waived or allowed fails no policy, and left out here the rest are few: a
+    scan's findings differ in their rules and fingerprints, hardly in what decides.
+    """
+    minded = _minded(rules, keys)
+    found: defaultdict[uuid.UUID, list[Row]] = defaultdict(list)
+    drifted = set()
+    for row in minded.order_by().values("scan_id", *_DECIDING).distinct():
+        if row["category"] == Category.BASELINE_DRIFT:
+            drifted.add(row["scan_id"])
+        else:
+            found[row["scan_id"]].append(row)
+    if drifted:
+        drift = _minded(rules, drifted).filter(category=Category.BASELINE_DRIFT)
+        for row in drift.values("scan_id", *_OF_DRIFT):
+            found[row["scan_id"]].append(row)
+    return found
+
+
+def _minded(rules: gate.PolicyRules, keys: Collection[uuid.UUID]) -> QuerySet[Finding]:
+    """Return what these scans found and nobody accepts."""
     # Few fingerprints are waived at all: whether one is, a hash table says, and only
     # of those it is asked on which target.
     accepted = Waiver.objects.in_force().order_by().values("fingerprint")
-    here = When(fingerprint__in=accepted, then=Exists(Waiver.objects.of_findings()))
-    waived = Case(here, default=False, output_field=BooleanField())
-    rows = Finding.objects.filter(scan_id__in=keys).annotate(is_waived=waived)
-    is_drift = Q(category=Category.BASELINE_DRIFT)
-    plain = rows.exclude(is_drift).order_by()
-    found: defaultdict[uuid.UUID, list[Row]] = defaultdict(list)
-    for row in plain.values("scan_id", *_DECIDING, "is_waived").distinct():
-        found[row["scan_id"]].append(row)
-    for row in rows.filter(is_drift).values("scan_id", *_OF_DRIFT, "is_waived"):
-        found[row["scan_id"]].append(row)
-    return found
+    here = Q(fingerprint__in=accepted) & Q(Exists(Waiver.objects.of_findings()))
+    return Finding.objects.filter(~here, scan_id__in=keys).exclude(
+        rule__in=rules.allow_rules
+    )

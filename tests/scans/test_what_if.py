@@ -29,7 +29,7 @@ policies = st.fixed_dictionaries(
     optional={
         "severity_threshold": st.sampled_from([s.name.lower() for s in Severity]),
         "block_categories": st.sampled_from([[], ["other"], ["code_execution"]]),
-        "allow_rules": st.sampled_from([[], ["modelaudit:S1"], ["modelaudit:S2"]]),
+        "allow_rules": st.sampled_from([[], ["modelaudit:S1"], ["modelaudit:S2", ""]]),
         "require_coverage": st.sampled_from(["complete", "partial"]),
         "require_scanners": st.sampled_from([[], SCANNERS]),
         "only_new": st.booleans(),
@@ -216,7 +216,13 @@ def test_many_scans_are_read_in_chunks_and_the_newest_come_first(monkeypatch) ->
     rules = PolicyRules.from_document(LENIENT)
     with CaptureQueriesContext(connection) as said:
         outcome = what_if.ask(rules)
-    assert len(said) == 1 + 3 * 3
+    assert len(said) == 1 + 3 * 2
+    drifted = Finding.objects.filter(scan=outcome.changes[0].scan_id)
+    drifted.update(category=Category.BASELINE_DRIFT, evidence={"kinds": ["added"]})
+    with CaptureQueriesContext(connection) as said:
+        assert len(what_if.ask(rules).changes) == 8 - 1
+    assert len(said) == 1 + 3 * 2 + 1
+    drifted.update(category=Category.OTHER)
     order = Scan.objects.order_by("-created_at", "-scan_id").values_list("pk")
     assert [(one.scan_id,) for one in outcome.changes] == list(order)
     few = what_if.ask(rules, most=5)
@@ -232,6 +238,25 @@ def test_a_waiver_of_one_target_counts_there_and_nowhere_else() -> None:
     Waiver.objects.create(**risk, target="m")
     outcome = what_if.ask(PolicyRules.from_document({}))
     assert [(one.scan_id, one.after) for one in outcome.changes] == [(ours.pk, "pass")]
+
+
+@pytest.mark.parametrize(
+    ("category", "document"),
+    [
+        (Category.OTHER, {}),
+        (Category.BASELINE_DRIFT, {"drift": {"added": "fail"}}),
+    ],
+)
+def test_a_rule_that_is_allowed_fails_no_scan_and_every_other_does(
+    category: Category, document: dict[str, Any]
+) -> None:
+    ours = bad_scan(1)
+    Finding.objects.update(category=category, evidence={"kinds": ["added"]})
+    rule = Finding.objects.get().rule
+    for allowed, told in ([rule], [(ours.pk, "pass")]), (["", "another:S1"], []):
+        rules = PolicyRules.from_document(document | {"allow_rules": allowed})
+        changes = what_if.ask(rules).changes
+        assert [(one.scan_id, one.after) for one in changes] == told
 
 
 def test_what_was_found_before_is_not_approved_by_that() -> None:
