@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from django.db import models
-from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
+from django.db.models import Exists, ExpressionWrapper, OuterRef, Q, Subquery, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from scans.choices import ScanStatus
 from scans.ids import uuid7
 from scans.models.runs import Finding
 from scans.models.scans import Scan
+from scans.models.targets import Target
 from scans.waivers import EVERY_TARGET, FINGERPRINT, AcceptedRisk
 
 
@@ -38,52 +39,78 @@ class WaiverQuerySet(models.QuerySet["Waiver"]):
         `target` is the column with the target's name; "": that of the finding's scan.
         The order is that of `waivers.in_force`; a test holds the two together.
         """
+        scan = OuterRef(OuterRef("scan_id"))
         return (
             self.in_force()
-            .covering(OuterRef(target) if target else _target_of_scan())
+            .covering(OuterRef(target) if target else _target_of(scan))
             .filter(fingerprint=OuterRef("fingerprint"))
             .order_by("target", "-expires_at", "-waiver_id")
         )
 
     def stale(self) -> Self:
         """Waivers that match no finding in any target's newest completed scan."""
-        return self.filter(~Exists(_newest_findings()))
+        return self.filter(~Q(_matches()))
 
     def matching(self) -> Self:
-        return self.filter(Exists(_newest_findings()))
+        return self.filter(_matches())
 
     def risks(self) -> list[AcceptedRisk]:
         names = tuple(AcceptedRisk.__dataclass_fields__)
         return [AcceptedRisk(**row) for row in self.values(*names)]
 
 
-def _target_of_scan() -> Subquery:
+def _target_of(scan: OuterRef) -> Subquery:
     """For a subquery of findings: looked up where a fingerprint is waived at all.
 
     A join would be made for every finding, and for those that are only counted.
     """
-    scans = Scan.objects.filter(pk=OuterRef(OuterRef("scan_id")))
-    return Subquery(scans.order_by().values("target")[:1])
+    return Subquery(Scan.objects.filter(pk=scan).order_by().values("target")[:1])
 
 
-def _newest_findings() -> models.QuerySet[Any, Any]:
-    """For a subquery of waivers: what it matches, where nothing newer was looked at."""
-    completed = Scan.objects.filter(scan_status=ScanStatus.COMPLETED)
-    newer = completed.filter(
-        target=OuterRef("scan__target"),
-        scan_type=OuterRef("scan__scan_type"),
-        created_at__gt=OuterRef("scan__created_at"),
-    )
+def _matches() -> Coalesce:
+    """For a queryset of waivers: does it match a finding of a newest completed scan?
+
+    Asked row by row, which the `Coalesce` is for: a join could be planned as if it left
+    nothing, and a page would wait for all waivers instead of a pageful of them.
+    """
     whose = ExpressionWrapper(OuterRef("target"), output_field=models.CharField())
-    return (
-        Finding.objects.annotate(whose=whose)
-        .filter(Q(whose=EVERY_TARGET) | Q(scan__target=F("whose")))
-        .filter(
-            ~Exists(newer),
-            fingerprint=OuterRef("fingerprint"),
-            scan__scan_status=ScanStatus.COMPLETED,
-        )
+    found = (
+        Finding.objects.order_by()
+        .annotate(whose=whose)
+        .filter(_of_newest(), fingerprint=OuterRef("fingerprint"))
+        .filter(Q(whose=EVERY_TARGET) | Q(whose=_target_of(OuterRef("scan_id"))))
     )
+    return Coalesce(Exists(found), Value(value=False))
+
+
+def _of_newest() -> Q:
+    """Findings of a completed scan than which its target has no newer one.
+
+    By ids that are looked up once: a weakness is in every scan of its targets, and of
+    each one it would have to be asked whether there is a newer.
+    """
+    targets = Target.objects.order_by()
+    last = Scan.objects.filter(pk=OuterRef("last_scan_id"))
+    # Whose last scan was deleted, or was none: another may be the newest.
+    unsure = targets.filter(~Exists(last)).values("pk")
+    recorded = targets.filter(last_scan_id__isnull=False).values("last_scan_id")
+    others = _without_newer().values("pk")
+    # Each by an index; one condition of both would be looked for in all scans.
+    return (
+        Q(scan_id__in=recorded)
+        | Q(scan_id__in=others.filter(target_record=None))
+        | Q(scan_id__in=others.filter(target_record__in=unsure))
+    )
+
+
+def _without_newer() -> models.QuerySet[Scan]:
+    completed = Scan.objects.filter(scan_status=ScanStatus.COMPLETED).order_by()
+    newer = completed.filter(
+        target=OuterRef("target"),
+        scan_type=OuterRef("scan_type"),
+        created_at__gt=OuterRef("created_at"),
+    )
+    return completed.filter(~Exists(newer))
 
 
 class Waiver(models.Model):

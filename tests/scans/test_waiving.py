@@ -14,7 +14,7 @@ from scans import baselines, intake, pipeline, reuse, waiving
 from scans.api.views.verdicts import changes_since, read_verdict
 from scans.choices import NotFound, Refused
 from scans.exports.shapes import read_scan_detail, verdict_shape
-from scans.models import Finding, Policy, Scan, ScanWaiver, Waiver
+from scans.models import Finding, Policy, Scan, ScanWaiver, Target, Waiver
 from tests.scans import stand_ins
 from tests.scans.builders import queued_scan, run_now
 
@@ -124,6 +124,20 @@ def test_a_stale_waiver_matches_nothing_in_the_newest_scans(monkeypatch):
     scan("n")
     assert set(Waiver.objects.stale()) == {other, gone, ours, everywhere}
     monkeypatch.undo()
+
+
+def test_without_the_newest_scan_the_one_before_it_tells_what_is_stale(monkeypatch):
+    scan()
+    ours, other = waive("m"), waive("n")
+    monkeypatch.setattr(stand_ins.Finder, "code", "print('words:')")
+    newest = scan()
+    assert set(Waiver.objects.stale()) == {ours, other}
+    intake.delete([newest.pk], actor=ME)
+    assert set(Waiver.objects.stale()) == {other}
+    assert set(Waiver.objects.matching()) == {ours}
+    Scan.objects.update(target_record=None)
+    Target.objects.all().delete()
+    assert set(Waiver.objects.matching()) == {ours}
 
 
 def test_a_scan_that_did_not_complete_makes_no_waiver_stale():
