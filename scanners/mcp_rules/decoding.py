@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 MAX_PARTS = 20
+MIN_LENGTH = 9  # characters; nothing shorter is in any of these codes
 
 BASE64, HEX, PERCENT = "decoded from base64", "decoded from hexadecimal", "URL-decoded"
 ESCAPES, ENTITIES = "decoded from escapes", "decoded from HTML entities"
@@ -43,8 +44,8 @@ _COMMON = frozenset(
     | {"ignore", "instructions", "read", "send", "file", "user", "tell", "not", "all"}
     | {"previous", "into", "system", "run", "use", "pass", "content", "prompt"}
 )
-_ROT13 = frozenset(codecs.encode(word, "rot13") for word in _COMMON)
-_REVERSED = frozenset(word[::-1] for word in _COMMON if len(word) > 2)
+_ROT13 = frozenset(codecs.encode(word, "rot13") for word in _COMMON) - _COMMON
+_REVERSED = frozenset(word[::-1] for word in _COMMON if len(word) > 2) - _COMMON
 _WORDS = re.compile(r"[a-z]+")
 
 
@@ -60,9 +61,12 @@ class Part:
 
 def decoded(text: str) -> Iterator[Part]:
     """Yield the parts of `text` that are written in a code and decode to words."""
+    if len(text) < MIN_LENGTH:
+        return
     count = 0
-    for how, pattern, decode in _CODES:
-        if how in _MARKS and _MARKS[how] not in text:
+    for how, pattern, decode, mark, least in _CODES:
+        # Without its mark, or its length, there is no such code to look for.
+        if len(text) < least or mark not in text:
             continue
         for match in pattern.finditer(text):
             said = decode(match[0])
@@ -77,9 +81,9 @@ def decoded(text: str) -> Iterator[Part]:
 def _whole(text: str) -> Iterator[Part]:
     """Yield the whole text decoded where its words are words only then."""
     words = set(_WORDS.findall(text.lower()))
-    if len(words & _ROT13 - _COMMON) >= 3:
+    if len(words & _ROT13) >= 3:
         yield Part(codecs.encode(text, "rot13"), ROT13, 0, len(text))
-    if len(words & _REVERSED - _COMMON) >= 3:
+    if len(words & _REVERSED) >= 3:
         yield Part(text[::-1], BACKWARDS, 0, len(text))
 
 
@@ -154,17 +158,17 @@ def _from_spaced(run: str) -> str | None:
     return " ".join(re.sub(r"[ \-._*]", "", word) for word in words)
 
 
-_CODES: tuple[tuple[str, re.Pattern[str], Callable[[str], str | None]], ...] = (
-    (BASE64, _BASE64, _from_base64),
-    (HEX, _HEX, _from_hex),
-    (PERCENT, _PERCENT, _from_percent),
-    (ESCAPES, _ESCAPES, _from_escapes),
-    (ENTITIES, _ENTITIES, html.unescape),
-    (NUMBERS, _NUMBERS, _from_numbers),
-    (SPACED, _SPACED, _from_spaced),
+type _Code = tuple[str, re.Pattern[str], Callable[[str], str | None], str, int]
+
+_CODES: tuple[_Code, ...] = (
+    (BASE64, _BASE64, _from_base64, "", 16),
+    (HEX, _HEX, _from_hex, "", 20),
+    (PERCENT, _PERCENT, _from_percent, "%", 9),
+    (ESCAPES, _ESCAPES, _from_escapes, "\\", 16),
+    (ENTITIES, _ENTITIES, html.unescape, "&#", 16),
+    (NUMBERS, _NUMBERS, _from_numbers, "", 35),
+    (SPACED, _SPACED, _from_spaced, "", 15),
 )
-# Without its mark there is no such code, and no need to look for it.
-_MARKS = {PERCENT: "%", ESCAPES: "\\", ENTITIES: "&#"}
 
 
 def _from_tags(run: str) -> str:

@@ -60,8 +60,10 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
         like = likeness.likeness_of(read, own)
         if like:
             yield from likeness.find(like)
+        doubt = likeness.doubt_of(like)
         for text, said in read:
-            yield from orders.find(text, said, doubt=likeness.doubt_of(like))
+            if said:
+                yield from orders.find(text, said, doubt=doubt)
 
 
 def names_of(element: str, texts: list[Text]) -> Names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,11 @@ PLAIN, BASE, S_FORM, ING, PAST = "", "base", "s", "ing", "past"
 
 type Meaning = tuple[str, str]  # class, form
 type Phrase = tuple[tuple[str, ...], Meaning]  # the words after the first
+# The phrases of one word alone; and by the word after it all that may begin there.
+type Opened[T] = tuple[
+    tuple[tuple[tuple[str, ...], T], ...],
+    dict[str, tuple[tuple[tuple[str, ...], T], ...]],
+]
 
 
 @dataclass(slots=True)
@@ -38,15 +43,13 @@ class Lexicon:
     stems: dict[str, list[Meaning]] = field(default_factory=dict)
     hints: frozenset[str] = frozenset()
     pattern: re.Pattern[str] | None = None
-    _known: dict[str, tuple[Phrase, ...]] = field(default_factory=dict)
+    known: dict[str, Opened[Meaning]] = field(default_factory=dict)
 
-    def meanings(self, word: str) -> tuple[Phrase, ...]:
-        """Return the phrases that begin with `word`."""
-        found = self._known.get(word)
-        if found is None:
-            found = tuple(self._looked_up(word))
-            if len(self._known) < MAX_KNOWN:
-                self._known[word] = found
+    def meanings(self, word: str) -> Opened[Meaning]:
+        """Return the phrases that begin with `word`; `known` holds earlier answers."""
+        found = opened(list(self._looked_up(word)))
+        if len(self.known) < MAX_KNOWN:
+            self.known[word] = found
         return found
 
     def _looked_up(self, word: str) -> Iterator[Phrase]:
@@ -56,6 +59,19 @@ class Lexicon:
         ):
             for meaning in self.stems.get(word[:length], ()):
                 yield (), meaning
+
+
+def opened[T](phrases: Sequence[tuple[tuple[str, ...], T]]) -> Opened[T]:
+    """Return the `phrases` of one first word by their second; each keeps its order."""
+    seconds = {rest[0] for rest, _ in phrases if rest}
+    return tuple(phrase for phrase in phrases if not phrase[0]), {
+        second: tuple(
+            (rest, meaning)
+            for rest, meaning in phrases
+            if not rest or rest[0] == second
+        )
+        for second in seconds
+    }
 
 
 @cache

@@ -12,14 +12,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
 from scanners.mcp_rules.sentences import Names, Sentence
-from scanners.mcp_rules.slots import DEEDS, Slots, novelty, slots_of, words_of
+from scanners.mcp_rules.slots import (
+    DEEDS,
+    MAX_KNOWN,
+    Slots,
+    novelty,
+    slots_of,
+    words_of,
+)
 from scanners.mcp_rules.spoken import Spoken
 from scanners.mcp_rules.texts import Role, Text
 
@@ -67,9 +75,12 @@ _OBJECTS = frozenset(
     | {"SECRET_PATH", "URL", "MAIL", "OWN NAME", "OWN WORD"}
 )
 _CROSSED = ("data beside the purpose", "a private file", "another tool")
-_GROUPS = tuple(
-    (group, frozenset(names)) for group, names in (*THINGS.items(), *ORDERS.items())
-)
+_CROSSING = frozenset(name for group in _CROSSED for name in THINGS[group])
+_GROUPS = {**THINGS, **ORDERS}
+_GROUPS_OF = {
+    name: tuple(group for group, names in _GROUPS.items() if name in names)
+    for name in {name for names in _GROUPS.values() for name in names}
+}
 
 
 class Part(NamedTuple):
@@ -92,12 +103,16 @@ class Likeness(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A sentence with its slots and features."""
+    """A sentence with its slots and features.
+
+    `own` are those that count for all that is said: none names what is beside anything.
+    """
 
     text: Text
     reading: Reading
     sentence: Sentence
     slots: Slots
+    own: dict[str, float]
     features: dict[str, float]
 
 
@@ -127,16 +142,31 @@ def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
         here = slots[position]
         beside = {*(slots[position - 1] if position else ())}
         beside.update(*slots[position + 1 : position + 2])
-        found = dict.fromkeys(here, 1.0)
-        found[role] = 1.0
-        found[f"NEW {novelty(sentence, about)}"] = 1.0
+        own = dict.fromkeys([*here, *_orders(here)], 1.0)
+        own[role] = 1.0
+        own[f"NEW {novelty(sentence, about)}"] = 1.0
         if not sentence.position:
-            found[f"FIRST {role}"] = 1.0
-        found.update((f"beside {name}", BESIDE) for name in beside)
-        found.update((pair, PAIR) for pair in _pairs(here, beside))
-        found.update((order, 1.0) for order in _orders(here))
-        found.update((f"word {word}", WORD) for word in words_of(sentence))
-        yield Examined(text, reading, sentence, here, found)
+            own[f"FIRST {role}"] = 1.0
+        own |= dict.fromkeys(map(_word, words_of(sentence)), WORD)
+        features = own | dict.fromkeys(map(_beside, beside), BESIDE)
+        if not _CROSSING.isdisjoint(here):
+            groups = {group for name in here for group in _GROUPS_OF.get(name, ())}
+            near = {group for name in beside for group in _GROUPS_OF.get(name, ())}
+            pairs = [*_pairs(groups, groups, "with"), *_pairs(groups, near, "beside")]
+            features |= dict.fromkeys(pairs, PAIR)
+            own |= {pair: PAIR for pair in pairs if "beside " not in pair}
+        yield Examined(text, reading, sentence, here, own, features)
+
+
+# A name is put together once: as a key it then knows its hash, too.
+@lru_cache(MAX_KNOWN)
+def _word(word: str) -> str:
+    return f"word {word}"
+
+
+@cache
+def _beside(name: str) -> str:
+    return f"beside {name}"
 
 
 def _role(text: Text) -> str:
@@ -146,21 +176,18 @@ def _role(text: Text) -> str:
     return f"part of {kind}" if text.role in (Role.OTHER, Role.VALUE) else kind
 
 
-def _pairs(here: Slots, beside: set[str]) -> Iterator[str]:
-    groups = [name for name, names in _GROUPS if not names.isdisjoint(here)]
-    for crossed in _CROSSED:
-        if crossed not in groups:
-            continue
-        near = [name for name, names in _GROUPS if not names.isdisjoint(beside)]
-        yield from (f"{crossed} with {name}" for name in groups if name != crossed)
-        yield from (f"{crossed} beside {name}" for name in near if name != crossed)
+def _pairs(groups: set[str], others: set[str], place: str) -> Iterator[str]:
+    for crossed in groups.intersection(_CROSSED):
+        yield from (f"{crossed} {place} {name}" for name in others if name != crossed)
 
 
 def _orders(here: Slots) -> Iterator[str]:
     """Yield what is done to what: a deed, and a thing at most a few words behind."""
-    for deed in DEEDS.intersection(here):
+    deeds = DEEDS.intersection(here)
+    things = _OBJECTS.intersection(here) if deeds else ()
+    for deed in deeds:
         last = here[deed][1]
-        for thing in _OBJECTS.intersection(here):
+        for thing in things:
             if 0 <= here[thing][0] - last <= REACH:
                 yield f"{deed} > {thing}"
 
@@ -169,9 +196,7 @@ def whole_of(sentences: Sequence[Examined]) -> dict[str, float]:
     """Return the features of all that an element says, as if it were one sentence."""
     found: dict[str, float] = {}
     for sentence in sentences:
-        for name, value in sentence.features.items():
-            if "beside " not in name and value > found.get(name, 0.0):
-                found[name] = value
+        found |= sentence.own
     share = WHOLE / math.sqrt(len(found) or 1)
     return {name: value * share for name, value in found.items()}
 
@@ -179,11 +204,9 @@ def whole_of(sentences: Sequence[Examined]) -> dict[str, float]:
 def score(features: Mapping[str, float], part: str) -> float:
     """Return the sum of the weights of `features` in one part of what was learned."""
     known: dict[str, float] = weights()[part]
-    total = known[START]
-    for name, value in features.items():
-        if weight := known.get(name):
-            total += weight * value
-    return total
+    of_each = map(known.get, features, repeat(0.0))
+    # Exact enough that the order of a set decides nothing between two sentences.
+    return known[START] + math.sumprod(of_each, features.values())
 
 
 def likeness_of(read: Read, about: Names) -> Likeness | None:
@@ -193,7 +216,7 @@ def likeness_of(read: Read, about: Names) -> Likeness | None:
         return None
     scores = [score(sentence.features, "sentence") for sentence in sentences]
     best = max(range(len(sentences)), key=scores.__getitem__)
-    text, reading, sentence, slots, _ = sentences[best]
+    text, reading, sentence, slots, *_ = sentences[best]
     things, orders = (
         tuple(_parts(sentence, slots, groups)) for groups in (THINGS, ORDERS)
     )

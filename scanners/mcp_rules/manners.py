@@ -50,6 +50,11 @@ _OF_DATA = frozenset(
     {"speaks of private data", "speaks of a private file", "speaks of what is confided"}
 )
 _MENTIONED = [(sign, tuple(names)) for sign, names in SIGNS["mentioned"].items()]
+# By a class the signs that it is mentioned in, by their place in the list.
+_MENTIONING = {
+    name: tuple(n for n, (_, names) in enumerate(_MENTIONED) if name in names)
+    for name in {name for _, names in _MENTIONED for name in names}
+}
 
 
 def leanings_of(sentence: Sentence) -> Iterator[Found]:
@@ -71,7 +76,8 @@ def manners_of(sentence: Sentence) -> Iterator[Found]:
 
 
 def _single(sentence: Sentence) -> Iterator[Found]:
-    for sign, names in _MENTIONED:
+    there = {n for name in sentence.hits for n in _MENTIONING.get(name, ())}
+    for sign, names in (_MENTIONED[number] for number in sorted(there)):
         for found in sentence.of(*names):
             if sign not in _OF_DATA or not negated(sentence, found):
                 yield sign, found.first, found.last

@@ -225,12 +225,20 @@ def _in_text(text: str, spoken: list[Sentence]) -> Iterator[Sign]:
     starts = [sentence.tokens[0].start for sentence in spoken]
     small = text.lower()
     for name, pattern, marks in _PATTERNS:
-        if not spoken or not any(mark in small for mark in marks):
+        if not spoken or not _holds(small, marks):
             continue
         for match in pattern.finditer(text):
             sentence = spoken[max(bisect_right(starts, match.start()) - 1, 0)]
             if name not in ACTS or "discuss" not in sentence.hits:
                 yield Sign(name, sentence.position, *match.span())
+
+
+def _holds(small: str, marks: Sequence[str]) -> bool:
+    # Asked of every text for each mark: a loop costs half of what `any` does.
+    for mark in marks:  # noqa: SIM110 - said above
+        if mark in small:
+            return True
+    return False
 
 
 def _is_quoted_example(text: str, sentence: Sentence, start: int, end: int) -> bool:

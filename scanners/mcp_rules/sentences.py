@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -34,7 +34,10 @@ _ENGLISH = frozenset(
 _CYRILLIC = re.compile("[\u0400-\u04ff]{3}")
 
 _TOKEN = re.compile(
-    r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'`<>)\]]*[^\s\"'`<>)\],.;:!?])"
+    # Most words: nothing else begins with letters that a blank or a mark follows,
+    # and nothing at all with a blank.
+    r"(?P<plain>[A-Za-z]++)(?: ++|(?=[,)\n]))"
+    r"|(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'`<>)\]]*[^\s\"'`<>)\],.;:!?])"
     r"|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w)"
     r"|(?P<path>(?:~|\$\{?[A-Z]{1,20}\}?|%\w{1,20}%|(?<![\w/])\.{0,2})?"
     r"(?:(?<=[~}%A-Z.])|(?<![\w/<]))/[\w.@*$-]+(?:/[\w.@*-]*)*"
@@ -182,14 +185,13 @@ def sentences_of(
     `own` are the names of the tool itself and of its parameters. The first sentence
     says what a tool does, unless `is_order`.
     """
-    tokens = list(_tokens(text))
+    tokens = _tokens(text)
     hints: dict[str, int] = {}
     known = hinted()
     for token in tokens:
-        if token.word in _ENGLISH:
-            continue
-        for language in known.get(token.word, ()):
-            hints[language] = hints.get(language, 0) + 1
+        if token.word in known and token.word not in _ENGLISH:
+            for language in known[token.word]:
+                hints[language] = hints.get(language, 0) + 1
     # A short text has few small words.
     enough = MIN_HINTS if len(tokens) > SHORT else 1
     if not text.isascii() and _CYRILLIC.search(text):
@@ -206,22 +208,28 @@ def sentences_of(
                 yield _read(pieces, lexicon, own, first)
 
 
-def _tokens(text: str) -> Iterator[Token]:
+def _tokens(text: str) -> list[Token]:
     if len(text) > 8 * MAX_WORDS:
         half = 4 * MAX_WORDS
-        yield from _matched(text, 0, half)
-        yield from _matched(text, len(text) - half, len(text))
-    else:
-        yield from _matched(text, 0, len(text))
+        return [
+            *_matched(text, 0, half),
+            *_matched(text, len(text) - half, len(text)),
+        ]
+    return _matched(text, 0, len(text))
 
 
-def _matched(text: str, start: int, end: int) -> Iterator[Token]:
+def _matched(text: str, start: int, end: int) -> list[Token]:
+    tokens = []
     for match in _TOKEN.finditer(text, start, end):
-        word = match[0].lower()
         kind = match.lastgroup or ""
+        if kind == "plain":
+            tokens.append(Token(match[1].lower(), "word", *match.span(1)))
+            continue
+        word = match[0].lower()
         if kind == "word" and ("'" in word or "\u2019" in word):
             word = word.replace("'", "").replace("\u2019", "")
-        yield Token(word, kind, match.start(), match.end())
+        tokens.append(Token(word, kind, *match.span()))
+    return tokens
 
 
 def _pieces(text: str, pattern: re.Pattern[str]) -> Iterator[Token]:
@@ -250,35 +258,40 @@ def _read(
 
 
 def _mean(sentence: Sentence, lexicon: Lexicon, own: Names) -> None:
-    tokens, hits = sentence.tokens, sentence.hits
-    count = len(tokens)
-    for position, token in enumerate(tokens):
+    hits, known = sentence.hits, lexicon.known
+    words = [token.word for token in sentence.tokens]
+    words.append("")
+    for position, token in enumerate(sentence.tokens):
+        word = token.word
+        after = position + 1
         if token.kind != "word":
-            for name in _thing(token):
-                hit = Hit(position, position + 1, PLAIN)
-                hits.setdefault(name, []).append(hit)
-            continue
-        if len(token.word) > 14 and _ACCOUNT.fullmatch(token.word):
-            hit = Hit(position, position + 1, PLAIN)
-            hits.setdefault("account_number", []).append(hit)
-        if "_" in token.word:
-            hit = Hit(position, position + 1, PLAIN)
-            kind = "slot" if token.word in own.own else "name"
-            is_tool = kind == "name" and _DOES.match(token.word)
-            if is_tool and not own.knows(token.word):
-                hits.setdefault("stranger", []).append(hit)
-            kind = "private" if _SECRET_NAME.search(token.word) else kind
-            hits.setdefault(kind, []).append(hit)
-            if PRIVATE_FILE.search(token.word):
-                hits.setdefault("secret_path", []).append(hit)
-        for rest, (name, form) in lexicon.meanings(token.word):
-            last = position + 1
-            for word in rest:
-                if last >= count or tokens[last].word != word:
-                    break
-                last += 1
-            else:
-                hits.setdefault(name, []).append(Hit(position, last, form))
+            names: Iterable[str] = _thing(token) if token.kind != "mark" else ()
+        else:
+            names = _name(word, own) if len(word) > 14 or "_" in word else ()
+        for name in names:
+            hits.setdefault(name, []).append(Hit(position, after, PLAIN))
+        if token.kind == "word":
+            phrases, longer = known.get(word) or lexicon.meanings(word)
+            if longer:
+                phrases = longer.get(words[after], phrases)
+            for rest, (name, form) in phrases:
+                last = after + len(rest)
+                if not rest or tuple(words[after:last]) == rest:
+                    hits.setdefault(name, []).append(Hit(position, last, form))
+
+
+def _name(word: str, own: Names) -> Iterator[str]:
+    """Yield the classes of a word by the way it is written."""
+    if len(word) > 14 and _ACCOUNT.fullmatch(word):
+        yield "account_number"
+    if "_" in word:
+        kind = "slot" if word in own.own else "name"
+        is_tool = kind == "name" and _DOES.match(word)
+        if is_tool and not own.knows(word):
+            yield "stranger"
+        yield "private" if _SECRET_NAME.search(word) else kind
+        if PRIVATE_FILE.search(word):
+            yield "secret_path"
 
 
 def _thing(token: Token) -> tuple[str, ...]:
@@ -292,4 +305,4 @@ def _thing(token: Token) -> tuple[str, ...]:
         return ("url", "carrier", "loaded_carrier") if is_loaded else ("url", "carrier")
     if token.kind == "url" and token.word.startswith("file:"):
         return ("path", "secret_path") if PRIVATE_FILE.search(token.word) else ("path",)
-    return () if token.kind == "mark" else (token.kind,)
+    return (token.kind,)

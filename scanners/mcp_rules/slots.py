@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scanners.mcp_rules.lexicon import Opened, opened
 from scanners.mcp_rules.sentences import Names, Sentence, Token
 
 type Slots = dict[str, tuple[int, int]]  # name, first and last token
@@ -44,15 +45,22 @@ _BE = frozenset({"be", "been", "get"})
 _BEFORE_BE = _form("before be")
 _MODAL = frozenset({"must", "should", "shall", "needs"})
 _DOES = _form("auxiliaries")
-_HOLDERS = frozenset(
-    {"server", "tool", "plugin", "plug-in", "connector", "integration", "scanner"}
-)
+_MANNERS = {
+    **dict.fromkeys(_BE, "PASSIVE"),
+    **dict.fromkeys(_WE, "WE"),
+    **dict.fromkeys(_YOU, "YOU"),
+    **dict.fromkeys(_MODAL, "MODAL"),
+}
+_KINDS = {"url": "URL", "mail": "MAIL", "phone": "PHONE", "path": "PATH"}
+_HOLDER = ("server", "tool", "plugin", "plug-in", "connector", "integration", "scanner")
+_HOLDERS = frozenset({*_HOLDER, *(f"{holder}s" for holder in _HOLDER)})
 _COMMON = _form("common")
 _SECRET = re.compile(
     r"^[a-z0-9_]*(?:api_?key|_token|_secret|secret_key|access_key|password|_pat)s?$"
 )
 _ENDINGS = _form("endings of files")
 _CAPITALS = re.compile(r"\b[A-Z]{4,}\b(?:\W+\b[A-Z]{3,}\b)+")
+_CODED = re.compile("[_.]|[a-z][A-Z]")  # without it no word can be a name in code
 _CAMEL = re.compile(r"[a-z]{2,20}[A-Z][a-z]\w*")
 _LABEL = re.compile(
     r"(?i)^\W{0,4}(?:note|notice|system|important|instructions?|reminder|assistant|admin"
@@ -80,14 +88,14 @@ def stem(word: str) -> str:
 
 
 @cache
-def _concepts() -> dict[str, list[tuple[tuple[str, ...], str]]]:
+def _concepts() -> dict[str, Opened[str]]:
     """Return for the stem of a first word what may follow, and its concept."""
     found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for name, entries in _DATA["concepts"].items():
         for entry in entries:
             first, *rest = (stem(word) for word in entry.replace("'", "").split())
             found.setdefault(first, []).append((tuple(rest), name))
-    return found
+    return {first: opened(phrases) for first, phrases in found.items()}
 
 
 @cache
@@ -121,7 +129,12 @@ def _found(stems: list[str]) -> Slots:
     concepts = _concepts()
     slots: Slots = {}
     for first, word in enumerate(stems):
-        for rest, name in concepts.get(word, ()):
+        if word not in concepts:
+            continue
+        phrases, longer = concepts[word]
+        if longer and first + 1 < len(stems):
+            phrases = longer.get(stems[first + 1], phrases)
+        for rest, name in phrases:
             if name in slots:
                 continue
             last = first + 1 + len(rest)
@@ -134,7 +147,7 @@ def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
     """Return the filled slots of `sentence`, a part of `text`."""
     tokens = sentence.tokens
     words = [token.word if token.kind == "word" else "" for token in tokens]
-    stems = [_stem_of(word) if word else "" for word in words]
+    stems = [_STEMS.get(word) or _stem_of(word) for word in words]
     slots = _found(stems)
     forms = (
         *_ordered(sentence, words),
@@ -142,7 +155,7 @@ def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
         *_third(words, slots),
         *_things(tokens),
         *_holders(words, about),
-        *_named(text, tokens, about),
+        *_named(text, sentence, words, about),
         *_written(text[tokens[0].start : tokens[-1].end]),
     )
     for name, first in forms:
@@ -168,17 +181,19 @@ def _beside_the_purpose(slots: Slots, about: Names) -> None:
 
 def _ordered(sentence: Sentence, words: list[str]) -> Iterator[tuple[str, int]]:
     """Yield the verbs that are orders by their form and place."""
-    plain = [n for n, token in enumerate(sentence.tokens) if token.kind != "mark"]
-    start = next((n for n in plain if words[n] not in _ADVERBS), -1)
+    said = (n for n, token in enumerate(sentence.tokens) if token.kind != "mark")
+    start = next((n for n in said if words[n] not in _ADVERBS), -1)
     orders = _orders()
-    for position, word in enumerate(words):
+    verbs = [n for n, word in enumerate(words) if word in orders or n == start]
+    for position in verbs:
+        word = words[position]
         if not word.isalpha() or word in _NO_VERBS or word.endswith(("ing", "ed", "s")):
             continue
         after = words[position + 1] if position + 1 < len(words) else ""
         if position == start:
             is_order = word in orders or after in _DETERMINERS
         else:
-            is_order = word in orders and _may_order(sentence, words, position)
+            is_order = _may_order(sentence, words, position)
         if not is_order:
             continue
         if not _NO.isdisjoint(words[max(0, position - 3) : position]):
@@ -201,15 +216,10 @@ def _may_order(sentence: Sentence, words: list[str], position: int) -> bool:
 
 def _manner(words: list[str]) -> Iterator[tuple[str, int]]:
     for position, word in enumerate(words):
-        if word in _MODAL:
-            yield "MODAL", position
-        elif word in _YOU:
-            yield "YOU", position
-        elif word in _WE:
-            yield "WE", position
-        elif word in _BE:
-            if not _BEFORE_BE.isdisjoint(words[max(0, position - 3) : position]):
-                yield "PASSIVE", position
+        if name := _MANNERS.get(word):
+            before = words[max(0, position - 3) : position]
+            if name != "PASSIVE" or not _BEFORE_BE.isdisjoint(before):
+                yield name, position
         elif word.isdigit():
             yield "NUMBER", position
 
@@ -227,30 +237,37 @@ def _third(words: list[str], slots: Slots) -> Iterator[tuple[str, int]]:
 
 
 def _things(tokens: list[Token]) -> Iterator[tuple[str, int]]:
-    from_kind = {"url": "URL", "mail": "MAIL", "phone": "PHONE", "path": "PATH"}
     for position, token in enumerate(tokens):
-        if name := from_kind.get(token.kind):
-            yield name, position
+        if token.kind in _KINDS:
+            yield _KINDS[token.kind], position
 
 
 def _holders(words: list[str], about: Names) -> Iterator[tuple[str, int]]:
     """Yield "the mail server", "a payment tool": whose purpose is another one."""
     for position in range(1, len(words)):
-        word = words[position].removesuffix("s")
-        if word in _HOLDERS:
+        if words[position] in _HOLDERS:
             before = words[position - 1]
             if before and before not in _COMMON and before.isalpha():
                 is_kin = before[:4] in about.purpose
                 yield "KIN SERVER" if is_kin else "STRANGE SERVER", position - 1
 
 
-def _named(text: str, tokens: list[Token], about: Names) -> Iterator[tuple[str, int]]:
+def _named(
+    text: str, sentence: Sentence, words: list[str], about: Names
+) -> Iterator[tuple[str, int]]:
     """Yield names in code: of the tool's own family, or of somebody else's."""
+    tokens = sentence.tokens
+    if not _CODED.search(text, tokens[0].start, tokens[-1].end):
+        for position, word in enumerate(words):
+            if word in about.own and len(word) > 2:
+                yield "OWN WORD", position
+        return
     for position, token in enumerate(tokens):
         if token.kind != "word":
             continue
         written = text[token.start : token.end]
-        if "_" not in written and not _CAMEL.fullmatch(written):
+        is_plain = written.islower() or not _CAMEL.fullmatch(written)
+        if is_plain and "_" not in written:
             before = tokens[position - 1] if position else token
             is_dotted = before.end + 1 == token.start and text[before.end] == "."
             if not is_dotted or not before.word.isalpha() or token.word in _ENDINGS:
@@ -315,7 +332,7 @@ def novelty(sentence: Sentence, about: Names) -> int:
 def words_of(sentence: Sentence) -> set[str]:
     """Return the stems of the longer words of a sentence."""
     return {
-        _stem_of(token.word)
+        _STEMS.get(token.word) or _stem_of(token.word)
         for token in sentence.tokens
         if token.kind == "word" and len(token.word) > 3 and token.word.isalpha()
     }
