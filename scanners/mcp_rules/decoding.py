@@ -46,7 +46,7 @@ _COMMON = frozenset(
 )
 _ROT13 = frozenset(codecs.encode(word, "rot13") for word in _COMMON) - _COMMON
 _REVERSED = frozenset(word[::-1] for word in _COMMON if len(word) > 2) - _COMMON
-_WORDS = re.compile(r"[a-z]+")
+_WORDS = re.compile(r"[a-z]{3,}")  # each of those words is as long
 
 
 @dataclass(frozen=True, slots=True)

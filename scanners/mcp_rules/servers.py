@@ -58,7 +58,9 @@ def _named_maps(node: Any, pointer: str) -> Iterator[tuple[str, Any]]:
 
 def escape(key: str) -> str:
     """Return `key` as one token of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+    if "/" in key or "~" in key:
+        return key.replace("~", "~0").replace("/", "~1")
+    return key
 
 
 def owner(document: Mapping[str, Any]) -> str | None:

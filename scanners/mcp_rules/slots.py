@@ -24,7 +24,9 @@ _DATA: dict[str, Any] = json.loads(
 )
 DEEDS = frozenset(_DATA["deeds"])
 # What nobody needs who is not made for it.
-SENSITIVE = ("credential", "conversation", "personal", "danger", "money", "guard")
+_SENSITIVE = frozenset(
+    {"credential", "conversation", "personal", "danger", "money", "guard"}
+)
 MAX_KNOWN = 50_000
 
 
@@ -32,6 +34,8 @@ def _form(name: str) -> frozenset[str]:
     return frozenset(_DATA["forms"][name].split())
 
 
+_PLAIN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
 _VOWEL = re.compile("[aeiouy]")
 _NO_VERBS = _form("no verbs")
 _OPENERS = _form("before an order")
@@ -52,6 +56,7 @@ _MANNERS = {
     **dict.fromkeys(_MODAL, "MODAL"),
 }
 _KINDS = {"url": "URL", "mail": "MAIL", "phone": "PHONE", "path": "PATH"}
+_HITS = frozenset({"secret_path", "carrier", "account_number"})
 _HOLDER = ("server", "tool", "plugin", "plug-in", "connector", "integration", "scanner")
 _HOLDERS = frozenset({*_HOLDER, *(f"{holder}s" for holder in _HOLDER)})
 _COMMON = _form("common")
@@ -119,9 +124,9 @@ def _stem_of(word: str) -> str:
 
 def concepts_in(text: str) -> frozenset[str]:
     """Return what `text`, a name or the first sentence of a description, is about."""
-    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text[:2000]).replace("_", " ").lower()
-    words = [_stem_of(word) for word in re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", plain)]
-    return frozenset(_found(words))
+    plain = _HUMP.sub(" ", text[:2000]).replace("_", " ").lower()
+    words = _PLAIN.findall(plain)
+    return frozenset(_found([_STEMS.get(word) or _stem_of(word) for word in words]))
 
 
 def _found(stems: list[str]) -> Slots:
@@ -160,7 +165,7 @@ def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
     )
     for name, first in forms:
         slots.setdefault(name, (first, first + 1))
-    for name in ("secret_path", "carrier", "account_number"):
+    for name in _HITS.intersection(sentence.hits):
         for hit in sentence.of(name):
             slots.setdefault(name.upper(), (hit.first, hit.last))
     _beside_the_purpose(slots, about)
@@ -169,12 +174,11 @@ def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
 
 def _beside_the_purpose(slots: Slots, about: Names) -> None:
     """Mark what is sensitive and no concern of the tool, or only guarded."""
-    for name in SENSITIVE:
-        if place := slots.get(name):
-            if name not in about.concepts:
-                slots[f"OFF {name}"] = place
-            if "protect" in slots:
-                slots[f"KEPT {name}"] = place
+    for name in _SENSITIVE.intersection(slots):
+        if name not in about.concepts:
+            slots[f"OFF {name}"] = slots[name]
+        if "protect" in slots:
+            slots[f"KEPT {name}"] = slots[name]
     if "SECRET_PATH" in slots and "credential" not in about.concepts:
         slots["OFF path"] = slots["SECRET_PATH"]
 
@@ -285,7 +289,7 @@ def _named(
 def _relation(
     text: str, token: Token, position: int, about: Names
 ) -> Iterator[tuple[str, int]]:
-    parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text[token.start : token.end]).lower()
+    parts = _HUMP.sub("_", text[token.start : token.end]).lower()
     first, *_ = words = parts.strip("_").split("_")
     if about.family and first == about.family:
         yield "SIBLING", position
@@ -303,7 +307,7 @@ def _written(raw: str) -> Iterator[tuple[str, int]]:
     """Yield what is seen in the letters and marks of a sentence."""
     if _LABEL.match(raw):
         yield "LABEL", 0
-    if _CAPITALS.search(raw):
+    if not raw[1:].islower() and _CAPITALS.search(raw):
         yield "CAPITALS", 0
     if "=" in raw or " --" in raw:
         yield "ASSIGNS", 0
