@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import KombuError, OperationalError
 
 from scanners.hosts import WARM
+from scanners.sandbox import Rung
 from scans import sealing
 from scans.detection import Detection, detect_all
 from scans.models import Worker
@@ -219,6 +220,8 @@ def _sandbox(workers: Sequence[LiveWorker]) -> Check:
     if not rung.is_enough:
         detail = f"{level} is all there is, and SENTRASCAN_SANDBOX is `required`"
         return Check("sandbox", "broken", detail)
+    if Rung.RLIMITS in names:
+        level += ": a tool can read and change every file that the worker's account can"
     return Check("sandbox", "available", level)
 
 

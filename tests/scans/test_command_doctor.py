@@ -110,3 +110,9 @@ def test_none_is_live_once_all_is_tried():
     tried = threading.Event()
     tried.set()
     assert checkup._live_workers(tried) == []
+
+
+def test_a_weak_rung_says_what_it_lets_through():
+    worker = checkup.LiveWorker("far:1", "rlimits", None)
+    assert "every file" in checkup._sandbox([worker]).detail
+    assert "every file" not in checkup._sandbox([]).detail
