@@ -226,7 +226,8 @@ def likeness_of(read: Read, about: Names) -> Likeness | None:
 
 def find(likeness: Likeness) -> Iterator[Match]:
     """Yield the hint or the finding that `likeness` is."""
-    if likeness.score < weights()["hint"]:
+    # What orders, claims and hides nothing is no reason to look: a lone token, say.
+    if likeness.score < weights()["hint"] or not likeness.orders:
         return
     tokens = likeness.sentence.tokens
     whole = Part("reads like attacks do", tokens[0].start, tokens[-1].end)
