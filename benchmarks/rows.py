@@ -129,6 +129,11 @@ def migrate(database_url: str, data: Path) -> None:
     subprocess.run(command, env=os.environ | places, check=True)
 
 
+def functions(begin: datetime = BEGIN, step_seconds: float = 1) -> str:
+    """Return the statements that make what the others call: times, and ids of them."""
+    return FUNCTIONS.format(begin=begin.isoformat(), step_seconds=step_seconds)
+
+
 def fill(
     connection: psycopg.Connection,
     sizes: Mapping[str, int],
@@ -140,8 +145,7 @@ def fill(
     """Insert what the statements make; scan number N is N steps after `begin`."""
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET maintenance_work_mem = '512MB'")
-    when = {"begin": begin.isoformat(), "step_seconds": step_seconds}
-    connection.execute(FUNCTIONS.format(**when).encode())
+    connection.execute(functions(begin, step_seconds).encode())
     secondary = connection.execute(SECONDARY).fetchall()
     for index, _definition in secondary:
         connection.execute(f"DROP INDEX {index}")

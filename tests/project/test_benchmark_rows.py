@@ -15,7 +15,7 @@ def test_a_database_can_be_filled_for_the_benchmarks() -> None:
         pytest.skip("they fill PostgreSQL")
     sizes = {"scans": 4, "each": 3, "targets": 2}
     with connection.cursor() as cursor:
-        cursor.execute(rows.FUNCTIONS)
+        cursor.execute(rows.functions())
         statements = (rows.SCANS, rows.DETAILS, rows.RUNS, rows.FINDINGS)
         for statement in (*statements, *histories.FILL):
             cursor.execute(statement, sizes)
