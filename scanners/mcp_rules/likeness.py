@@ -232,8 +232,7 @@ def find(likeness: Likeness) -> Iterator[Match]:
     tokens = likeness.sentence.tokens
     whole = Part("reads like attacks do", tokens[0].start, tokens[-1].end)
     yield _match(HINT, likeness, [whole])
-    is_found = likeness.score >= weights()["enough"]
-    if is_found and likeness.things and likeness.orders:
+    if likeness.score >= weights()["enough"] and likeness.things:
         yield _match(FOUND, likeness, [*likeness.things[:3], *likeness.orders[:3]])
 
 

@@ -14,6 +14,7 @@ from apikeys.api.strict import PAGE_PARAMETERS, StrictSerializer
 from scanners.contract import Category, Severity, TargetKind
 from scans.choices import BaselineStatus, ScanStatus, Verdict
 from scans.exports.cyclonedx import VERSIONS
+from scans.exports.target_shapes import LOOKUPS
 from scans.models import Scan, Waiver
 from scans.models.scans import has_any
 from scans.models.waivers import WaiverQuerySet
@@ -179,8 +180,7 @@ class TargetQuery(Query):
 
     @classmethod
     def filter(cls, rows: Rows, values: Values) -> Rows:
-        lookups = {"scan_type": "scan_type", "name": "name", "q": "name__icontains"}
-        rows = rows.filter(**_renamed(lookups, values))
+        rows = rows.filter(**_renamed(LOOKUPS, values))
         if verdict := values.get("verdict"):
             # Where hardly any target has it, each is looked at: by an index alone,
             # which holds the verdict and not the state that goes with it.

@@ -67,6 +67,8 @@ _newest = Scan.objects.judged().filter(target_record=OuterRef("pk"))
 _active = Baseline.objects.active().filter(
     scan_type=OuterRef("scan_type"), target=OuterRef("name")
 )
+# What every door calls a filter of these, and the column that it looks at.
+LOOKUPS = {"scan_type": "scan_type", "name": "name", "q": "name__icontains"}
 # One page costs one query, and one more for the newest scans: `with_newest`.
 TARGETS = (
     Target.objects.order_by("-last_scan_at", "-target_id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from scans.exports.target_shapes import (
+    LOOKUPS,
     TARGETS,
     findings_of_target,
     history,
@@ -17,9 +18,6 @@ from scans.exports.target_shapes import (
 from scans.management.doors import Document, Filters, Rejected
 from scans.management.here import as_answered
 from scans.management.remote import Remote
-
-# What the REST API calls a filter, and the column that it looks at.
-LOOKUPS = {"scan_type": "scan_type", "name": "name", "q": "name__icontains"}
 
 
 class TargetsHere:
