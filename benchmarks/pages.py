@@ -6,12 +6,16 @@ look, the median and the worst of the looks after it, and what Python and the da
 took of a processor for one, which holds on a busy machine too. Every page is to take at
 most 12 queries and 300 ms.
 
-BENCH_SCANS sets another size; BENCH_LOOKS how often each page is looked at.
+BENCH_SCANS sets another size; BENCH_LOOKS how often each page is looked at. Names of
+pages as arguments: only those. `python -m benchmarks.pages hold` fills, says where, and
+keeps it until it gets SIGINT or SIGTERM; with `BENCH_HELD` naming that database, it is
+looked at again without filling, after the migrations that came since.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,7 +32,7 @@ import psycopg
 
 from benchmarks.installation import PROJECT
 from benchmarks.page_rows import fill_pages
-from benchmarks.rows import stocked
+from benchmarks.rows import migrate, stocked
 
 SCANS, EACH = int(os.environ.get("BENCH_SCANS", "1000000")), 10
 LOOKS = int(os.environ.get("BENCH_LOOKS", "9"))
@@ -80,11 +84,23 @@ WHAT_IF = {"text": "severity_threshold: critical", "version": "20", "ask": "yes"
 
 def main() -> None:
     """Measure in a process of its own, whose settings name the throwaway database."""
+    if held := os.environ.get("BENCH_HELD"):
+        url, redis_url, data = held.split()
+        migrate(url, Path(data))
+        measure_in(url, redis_url, data)
+        return
     with stocked() as stock:
         url = stock.made("pages")
         with psycopg.connect(url, autocommit=True) as connection:
             fill_pages(connection, scans=SCANS, each=EACH)
-        measure_in(url, stock.redis_url, str(stock.directory / "data"))
+        data = str(stock.directory / "data")
+        if sys.argv[1:] == ["hold"]:
+            print(f"BENCH_HELD='{url} {stock.redis_url} {data}'", flush=True)
+            ends = {signal.SIGINT, signal.SIGTERM}
+            signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+            signal.sigwait(ends)
+        else:
+            measure_in(url, stock.redis_url, data)
 
 
 def measure_in(url: str, redis_url: str, data: str) -> None:
@@ -105,6 +121,7 @@ def measure() -> None:
 
     client = Client(headers={"host": "localhost"})
     client.force_login(administrator())
+    count_days()
     keys = those_of_interest()
     chosen = sys.argv[2:] or list(PLACES)
     client.get("/findings")  # what is loaded once is no page's
@@ -181,6 +198,15 @@ def administrator() -> Any:
 
     name = f"bench-{uuid.uuid4().hex[:8]}"
     return create_user(name, Role.ADMIN, uuid.uuid4().hex)
+
+
+def count_days() -> None:
+    """Do what the timed tasks do in the first minute of an installation."""
+    from django.utils import timezone
+
+    from scans.models import ScanDay
+
+    ScanDay.objects.renew(timezone.now())
 
 
 def those_of_interest() -> dict[str, str]:

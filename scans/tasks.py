@@ -9,11 +9,12 @@ from typing import Any
 
 from celery import current_app, shared_task
 from django.conf import settings
+from django.utils import timezone
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
 from scans import measures, pipeline, pruning, recording
-from scans.models import Lease, Scan, worker_name
+from scans.models import Lease, Scan, ScanDay, worker_name
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,13 @@ def prune() -> None:
     """Remove what the settings do not keep, and bytes that no row needs any more."""
     pruning.take_turn()
     measures.note_task("prune")
+
+
+@shared_task(name="scans.tasks.count_days")
+def count_days() -> None:
+    """Keep what past days found, so that no look at the overview counts it."""
+    ScanDay.objects.renew(timezone.now())
+    measures.note_task("count_days")
 
 
 def announce(scan_id: uuid.UUID, *, queue: str = QUEUE) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import TruncDate
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -23,7 +21,8 @@ from scans.console.days import NAMES, Chart, drawn
 from scans.console.doors import PageRequest, needs
 from scans.console.lists import tidy
 from scans.exports.shapes import SCANS, Row, scan_shape
-from scans.models import Scan, ScanDrift, Waiver, Worker
+from scans.models import Scan, ScanDay, ScanDrift, Waiver, Worker
+from scans.models.days import begin_of, found_by_day
 from scans.models.scans import has_any
 from scans.scanner_states import scanner_states
 
@@ -35,9 +34,6 @@ WRONG = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 # How far back something that nobody has looked at is still news.
 NEWS = timedelta(days=14)
 SOON = timedelta(days=14)
-KEPT_SECONDS = 3600
-
-type Found = dict[date, dict[str, int]]
 
 
 @require_safe
@@ -47,7 +43,7 @@ def overview(request: PageRequest) -> HttpResponse:
         return tidied
     now = timezone.now()
     days = PERIODS[request.GET.get("days") == str(PERIODS[1])]
-    today = today_of(now)
+    today, chart = recent(now, days)
     active = rows(scan_status__in=[ScanStatus.QUEUED, ScanStatus.RUNNING])
     drifted = drifted_scans()
     # Each of the three knows of a scan; only where none does, one question more.
@@ -57,7 +53,7 @@ def overview(request: PageRequest) -> HttpResponse:
         "today": today,
         "active": active,
         "failing": rows(created_at__gt=now - DAY, verdict__in=WRONG),
-        "chart": chart(now, days),
+        "chart": chart,
         "days": days,
         "periods": PERIODS,
         "looks": list(looks(now, drifted)),
@@ -73,14 +69,28 @@ def rows(*conditions: Q | RawSQL, **lookups: Any) -> list[Row]:
     return [scan_shape(row) for row in kept]
 
 
-def today_of(now: datetime) -> dict[str, int]:
-    """Return how many scans of the last day have each verdict, and `total`."""
-    counted = {
-        verdict.name.lower(): Count("pk", filter=Q(verdict=verdict))
+def recent(now: datetime, days: int) -> tuple[dict[str, int], Chart]:
+    """Return how many scans of the last day have each verdict, and `total`; the chart.
+
+    Days that are over were counted before. Those that nobody has counted yet, as
+    yesterday is soon after midnight, and today are read with the scans of the last day.
+    """
+    last = now.astimezone(UTC).date()
+    first = last - timedelta(days=days - 1)
+    found = dict(ScanDay.objects.found(first))
+    uncounted = max(found, default=first - DAY) + DAY
+    is_recent = Q(created_at__gt=now - DAY)
+    counts = {
+        verdict.name.lower(): Count("pk", filter=is_recent & Q(verdict=verdict))
         for verdict in Verdict
     }
-    recent = Scan.objects.filter(created_at__gt=now - DAY)
-    return dict(recent.order_by().aggregate(total=Count("pk"), **counted))
+    counts["total"] = Count("pk", filter=is_recent)
+    counted = list(found_by_day(min(begin_of(uncounted), now - DAY), **counts))
+    for row in counted:
+        if row["day"] >= uncounted:
+            found[row["day"]] = {name: row[name] for name in NAMES}
+    today = {name: sum(row[name] for row in counted) for name in counts}
+    return today, drawn(found, last=last, days=days)
 
 
 def looks(now: datetime, drifted: Iterable[uuid.UUID]) -> Iterator[Row]:
@@ -110,51 +120,3 @@ def drifted_scans() -> list[uuid.UUID]:
     """
     compared = ScanDrift.objects.order_by("-pk").values_list("pk", "changes__0__kind")
     return [pk for pk, kind in compared[:LOOKED_AT] if kind][:LISTED]
-
-
-def chart(now: datetime, days: int) -> Chart:
-    last = now.astimezone(UTC).date()
-    first = last - timedelta(days=days - 1)
-    return drawn(past_days.read(first, last), last=last, days=days)
-
-
-class PastDays:
-    """Remembers for an hour what was found on days that are over.
-
-    They change only when scans are deleted, and counting them reads every scan of
-    three months, which at a million takes most of a second.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[date, date], tuple[float, Found]] = {}
-
-    def read(self, first: date, last: date) -> Found:
-        """Return the days from `first` to `last`, this one as it is now."""
-        now = time.monotonic()
-        read_at, found = self._kept.get((first, last), (now - KEPT_SECONDS, {}))
-        if now - read_at < KEPT_SECONDS:
-            return found | counted(last, last + DAY)
-        found = counted(first, last + DAY)
-        kept = {key: each for key, each in self._kept.items() if key[1] == last}
-        self._kept = kept | {(first, last): (now, found)}
-        return found
-
-    def forget(self) -> None:
-        self._kept = {}
-
-
-past_days = PastDays()
-
-
-def counted(first: date, end: date) -> Found:
-    """Return the findings of the scans of each day from `first` to before `end`."""
-    since, until = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (first, end))
-    kept = Scan.objects.filter(created_at__gte=since, created_at__lt=until)
-    sums: dict[str, Any] = {name: Sum(f"{name}_count") for name in NAMES}
-    by_day: QuerySet[Any, Any] = (
-        kept.order_by().annotate(day=TruncDate("created_at")).values("day")
-    )
-    return {
-        row["day"]: {name: row[name] for name in NAMES}
-        for row in by_day.annotate(**sums)
-    }

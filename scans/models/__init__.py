@@ -1,6 +1,7 @@
 """Rows, queries and transitions, one file a noun."""
 
 from scans.models.baselines import Baseline
+from scans.models.days import ScanDay
 from scans.models.drifts import ScanDrift
 from scans.models.headers import SealedHeaders
 from scans.models.installation import InstallationKey
@@ -30,6 +31,7 @@ __all__ = [
     "Remembered",
     "ResultClaim",
     "Scan",
+    "ScanDay",
     "ScanDetail",
     "ScanDrift",
     "ScanFile",

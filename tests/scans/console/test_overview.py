@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from scans.console.overview import past_days
-from scans.models import ScanDrift, Waiver
+from scans.models import ScanDay, ScanDrift, Waiver
 from tests.scans.api_samples import make_scan
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> None:
-    past_days.forget()
 
 
 def tile(page: str, words: str) -> int:
@@ -107,13 +103,32 @@ def test_today_is_counted_at_each_look(viewer):
     assert "2 critical" in seen(viewer)
 
 
-def test_past_days_are_counted_once_an_hour(viewer, monkeypatch):
+def test_past_days_are_read_off_what_was_counted(viewer):
+    scan_of(24 * 2, critical_count=1, total_findings=1)
+    assert "days: 1 critical" in seen(viewer)  # nobody has counted yet: counted now
+    assert ScanDay.objects.renew(timezone.now())
     scan_of(24 * 2, critical_count=1, total_findings=1)
     assert "days: 1 critical" in seen(viewer)
-    scan_of(24 * 2, critical_count=1, total_findings=1)
-    assert "days: 1 critical" in seen(viewer)
-    monkeypatch.setattr("scans.console.overview.KEPT_SECONDS", 0)
+    assert ScanDay.objects.renew(timezone.now() + timedelta(hours=2))
     assert "days: 2 critical" in seen(viewer)
+
+
+def test_a_day_that_nobody_has_counted_yet_is_counted_by_the_look(viewer):
+    ScanDay.objects.renew(timezone.now() - timedelta(days=3))
+    scan_of(24 * 1, high_count=3, total_findings=3)
+    scan_of(24 * 2, high_count=4, total_findings=4)
+    assert "days: 7 high" in seen(viewer)
+
+
+def test_a_look_counts_no_day_that_was_counted(viewer):
+    scan_of(24 * 40, low_count=1, total_findings=1)
+    scan_of(24 * 1, low_count=2, total_findings=2)
+    ScanDay.objects.renew(timezone.now())
+    with CaptureQueriesContext(connection) as asked:
+        assert "90 days: 3 low" in seen(viewer, "?days=90")
+    (counting,) = [each["sql"] for each in asked if "GROUP BY" in each["sql"]]
+    since = datetime.fromisoformat(re.findall(r"20\d\d-[-\d]+ [:\d.]+", counting)[-1])
+    assert timezone.now() - since.replace(tzinfo=UTC) < timedelta(hours=25)
 
 
 def test_drift_is_looked_for_among_the_newest_only(viewer, monkeypatch):
