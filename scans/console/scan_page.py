@@ -25,7 +25,7 @@ from scans.console.scanner_matrix import matrix_of
 from scans.drift.elements import label
 from scans.exports.forms import REPORTS, SBOMS
 from scans.exports.shapes import FINDINGS, Row, finding_shape, read_scan_detail
-from scans.models import FINISHED, Baseline, Scan, ScanDetail, ScanDrift, ScanSnapshot
+from scans.models import FINISHED, Baseline, ScanDetail, ScanDrift, ScanSnapshot
 from scans.waivers import EVERY_TARGET
 
 # What is listed whole on the page; more is on a page of its own.
@@ -82,12 +82,11 @@ def scan_coverage(request: PageRequest, scan_id: uuid.UUID) -> HttpResponse:
 
 
 def found(scan_id: uuid.UUID) -> Row:
-    scan = read_scan_detail(scan_id)
+    # Its target is None for scans of a release that kept none.
+    scan = read_scan_detail(scan_id, target_id="target_record_id")
     if scan is None:
         raise NotFound("There is no such scan")
-    # None for scans of a release that kept no targets.
-    records = Scan.objects.filter(pk=scan_id).values_list("target_record_id", flat=True)
-    return scan | {"target_id": records.first()}
+    return scan
 
 
 def live_context(scan: Row) -> Row:

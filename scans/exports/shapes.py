@@ -11,7 +11,7 @@ import uuid
 from operator import itemgetter
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.utils import timezone
 
 from scanners.contract import Severity
@@ -171,16 +171,23 @@ def read_scan(scan_id: uuid.UUID) -> Row | None:
     return scan_shape(row) if row else None
 
 
-def read_scan_detail(scan_id: uuid.UUID) -> Row | None:
-    """Return one scan with its runs and waivers; None when there is none."""
+def read_scan_detail(scan_id: uuid.UUID, **more: str) -> Row | None:
+    """Return one scan with its runs and waivers; None when there is none.
+
+    `more` names columns that nobody outside is told: `name="column"`.
+    """
     applied = ScanWaiver.objects.filter(scan=OuterRef("pk"))
-    row = SCANS.filter(pk=scan_id).annotate(has_waivers=Exists(applied)).first()
+    columns = {name: F(column) for name, column in more.items()}
+    rows = SCANS.filter(pk=scan_id).annotate(has_waivers=Exists(applied), **columns)
+    row = rows.first()
     if row is None:
         return None
     runs = ScannerRun.objects.filter(scan_id=scan_id).order_by("scanner")
-    columns = (*_RUN_SAME, "coverage", "error")
-    return scan_shape(row) | {
-        "runs": [run_shape(row) for row in runs.values(*columns)],
+    told = (*_RUN_SAME, "coverage", "error")
+    return {
+        **scan_shape(row),
+        **{name: row[name] for name in more},
+        "runs": [run_shape(run) for run in runs.values(*told)],
         # Most scans have none, and cost no query for them.
         "waivers": read_applied(scan_id) if row["has_waivers"] else [],
     }

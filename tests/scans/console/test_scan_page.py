@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apikeys.models import AuditEvent
 from scans.api.holding import slots
+from scans.console.scan_page import found
 from scans.models import Baseline, Scan, ScanDetail, ScanDrift, Target, Waiver
 from tests.scans.api_samples import TOOLS, make_finding, make_run, make_scan
 from tests.scans.builders import queued_scan
@@ -81,6 +84,13 @@ def test_a_scan_leads_to_its_target(viewer, state):
     page = page_of(viewer, make_scan(scan_status=state, target_record=target))
     assert f'href="/targets/{target.pk}"' in page
     assert 'href="/targets/' not in page_of(viewer, make_scan(scan_status=state))
+
+
+def test_a_scan_and_its_target_are_one_question_and_its_runs_another():
+    scan = make_scan()
+    with CaptureQueriesContext(connection) as asked:
+        assert found(scan.pk)["target_id"] == scan.target_record_id
+    assert len(asked) == 2
 
 
 def test_a_scan_that_is_not_there_is_a_page(viewer):
