@@ -18,7 +18,7 @@ from scanners.catalogue import rules_of
 from scanners.contract import Category, Severity
 from tests.scanners.mcp_corpus import cases
 
-RECALL = {"development": 0.62, "held_out": 0.84}
+RECALL = {"development": 0.60, "held_out": 0.84}
 FALSE_ALARMS = {"development": 0.019, "held_out": 0.016}
 
 
