@@ -16,6 +16,7 @@ from apikeys.models import ApiKey, AuditEvent
 from scanners.contract import Severity
 from scans.models import (
     Baseline,
+    Finding,
     Policy,
     PolicyDefault,
     Scan,
@@ -79,6 +80,29 @@ def test_a_severity_is_asked_for_in_the_words_of_its_index(severity: Severity) -
     assert f'"{name}_count" > 0' in statement
     assert parameters == ()
     assert f"scans_scan_has_{name}" in {index.name for index in Scan._meta.indexes}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rule", "a:B"), ("scanner", "a"), ("category", "other"), ("severity", 1)],
+)
+def test_findings_of_a_filter_are_found_and_counted_by_its_index(
+    name: str, value: str | int
+) -> None:
+    make_finding(make_scan(), 1)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # So few rows would rather be read whole.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    rows = Finding.objects.filter(**{name: value})
+    index = f"scans_finding_{name}"
+    assert index in rows.order_by().values("pk")[:10_001].explain()
+    plan = rows.order_by("-created_at", "-finding_id")[:51].explain()
+    assert index in plan
+    # Of a rule, a page is read in its order: it may have millions.
+    if name == "rule":
+        assert "Sort" not in plan
+        assert "TEMP B-TREE" not in plan
 
 
 def fill(number: int, scan: Scan | None = None) -> Scan:
