@@ -19,7 +19,7 @@ from scanners.contract import Category, Severity
 from tests.scanners.mcp_corpus import cases
 
 RECALL = {"development": 0.60, "held_out": 0.84}
-FALSE_ALARMS = {"development": 0.021, "held_out": 0.016}
+FALSE_ALARMS = {"development": 0.028, "held_out": 0.016}
 
 
 def share(half: str, kind: str) -> float:
