@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from scanners.mcp_rules.grammar import negated, ordered
+from scanners.mcp_rules.grammar import leaning, negated, ordered
 from scanners.mcp_rules.lexicon import BASE, S_FORM
 from scanners.mcp_rules.sentences import Hit, Sentence
 
@@ -67,6 +67,7 @@ _BEGINNING = {
     for head in frozenset[str]().union(*(act.heads for act in _IN_SENTENCES))
 }
 ORDER = "orders something"
+ORDINARY = "MCP-DATA-003"  # of what every other tool reads and hands over
 _DETERMINERS = frozenset(
     {"the", "a", "an", "all", "every", "each", "any", "this", "that", "its", "your"}
     | {"their", "it", "them", "users", "no", "what", "whatever", "everything", "both"}
@@ -108,12 +109,14 @@ def acts_of(
     """Yield what `sentence` orders: act, first and last token, the verb's."""
     hits = sentence.hits
     begun: set[int] = set()
+    # Only English verbs show by their form whether they describe.
+    is_told = sentence.language != "en" and not sentence.position and not leaning(hits)
     for name in hits:
         if name in _BEGINNING:
             begun.update(_BEGINNING[name])
     for number in sorted(begun):
         act = _IN_SENTENCES[number]
-        if not _is_filled(act, hits):
+        if not _is_filled(act, hits) or (is_told and act.rule == ORDINARY):
             continue
         reach = act.reach if sentence.language == "en" else 2 * act.reach
         for head in _heads(sentence, act, leans=leans):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from scanners.mcp_rules.lexicon import BASE, PAST
 from scanners.mcp_rules.sentences import Hit, Sentence
 
@@ -116,7 +118,7 @@ def _is_imperative(sentence: Sentence, hit: Hit) -> bool:
             # "I permit you to" orders; "allows you to" describes.
             return sentence.word(hit.first - 3) in _WANTED
         return bool(words & _ORDERED_TO)
-    is_described = sentence.position == 0 and not _leans(sentence)
+    is_described = sentence.position == 0 and not leaning(sentence.hits)
     if _begins(sentence, hit):
         return not is_described or hit.first > 0
     if before in _OPENERS or sentence.tokens[hit.first - 1].kind == "mark":
@@ -133,6 +135,6 @@ def _begins(sentence: Sentence, hit: Hit) -> bool:
     return all(token.kind == "mark" for token in sentence.tokens[: hit.first])
 
 
-def _leans(sentence: Sentence) -> bool:
+def leaning(hits: Mapping[str, object]) -> bool:
     """Whether a first sentence does more than to describe."""
-    return not _LEANING.isdisjoint(sentence.hits)
+    return not _LEANING.isdisjoint(hits)
