@@ -24,6 +24,8 @@ OWASP_LLM = "https://genai.owasp.org/llm-top-10/"
 OWASP_MCP = "https://owasp.org/www-project-mcp-top-10/"
 # A drift finding's evidence is its changes, which the page shows side by side.
 SHOWN_ELSEWHERE = frozenset({"changes", "omitted", "kinds", "natures", "former"})
+# Beyond these a value is a text, and a list of records no table.
+SHORT, MOST_COLUMNS = 60, 5
 NATURES = {
     Nature.ELEMENT: "the whole of it",
     Nature.HIDDEN_UNICODE: "hidden characters",
@@ -37,6 +39,17 @@ NATURES = {
 @register.filter
 def place(finding: Row) -> str:
     return where(finding)
+
+
+@register.filter
+def spots(finding: Row) -> list[str]:
+    """Return where in its file or document a finding is, in words."""
+    location = finding["location"]
+    return [
+        f"{name.replace('_', ' ')} {location[name]}"
+        for name in ("line", "byte_offset")
+        if location.get(name) is not None
+    ]
 
 
 @register.filter
@@ -76,11 +89,26 @@ def _told(evidence: Any) -> Iterator[tuple[str, Any]]:
 
 def _drawn(value: Any) -> tuple[str, Any]:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return "texts", value
+        is_short = all(len(each) <= SHORT and "\n" not in each for each in value)
+        return ("words" if is_short else "texts"), value
+    if columns := _columns(value):
+        return "rows", (columns, [[row.get(name) for name in columns] for row in value])
     if isinstance(value, list | Mapping):
         return "json", value
     is_long = isinstance(value, str) and (len(value) > 80 or "\n" in value)
     return ("texts", [value]) if is_long else ("text", value)
+
+
+def _columns(value: Any) -> list[str]:
+    """Return the names that a list of plain records has; none where it is no such."""
+    if not (isinstance(value, list) and all(isinstance(row, Mapping) for row in value)):
+        return []
+    names = list(dict.fromkeys(name for row in value for name in row))
+    values = (each for row in value for each in row.values())
+    is_plain = all(
+        each is None or isinstance(each, str | int | float) for each in values
+    )
+    return names if is_plain and len(names) <= MOST_COLUMNS else []
 
 
 @register.filter

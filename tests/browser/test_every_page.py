@@ -58,6 +58,10 @@ PAGES = {
     "not found": "/nowhere",
 }
 NOBODY = {"sign-in"}
+# Lists that one would have to move sideways to read.
+WIDER = (
+    "(all) => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel)"
+)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -71,6 +75,7 @@ def test_a_page_has_no_barrier_and_no_complaint(
     assert barriers(page, CONTRAST) == []
     page.set_viewport_size({"width": WIDTHS["phone"], "height": HEIGHT})
     assert overflowing(page) == []
+    assert page.locator(".stacks").evaluate_all(WIDER) == []
     assert barriers(page) == []
 
 

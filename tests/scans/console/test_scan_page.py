@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -37,6 +38,29 @@ def test_reasons_findings_and_evidence_are_there_with_hidden_characters_shown(vi
     assert "\u200b" not in page
     assert "https://cwe.mitre.org/data/definitions/502.html" in page
     assert "REDUCE" in page
+
+
+def test_evidence_is_drawn_as_what_it_is(viewer):
+    scan = make_scan(high_count=1, total_findings=1)
+    signs = [{"sign": "asks for a file", "text": "read\u200b it", "start": 3}]
+    make_finding(
+        scan,
+        location={"path": "a.pkl", "byte_offset": 67},
+        evidence={
+            "kinds_of_it": ["T-1", "T-2"],
+            "matched": signs,
+            "deep": [{"a": {"b": 1}}],
+            "long": ["x" * 200],
+        },
+    )
+    page = page_of(viewer, scan)
+    assert '<code class="chip">T-1</code>' in page
+    assert "<th>sign</th><th>text</th><th>start</th>" in page
+    assert "<td><code>asks for a file</code></td>" in page
+    assert page.count("U+200B") == 2  # its name on hover, too
+    assert re.search(r'<pre class="code wrap"[^>]*>x{200}</pre>', page)
+    assert re.search(r'<pre class="code wrap"[^>]*aria-label="deep"', page)
+    assert "byte offset 67" in page
 
 
 def test_a_severity_is_a_filter_in_the_address(viewer):
