@@ -11,9 +11,12 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
 from django.core.exceptions import ValidationError as InvalidValue
@@ -22,7 +25,6 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from apikeys.api.strict import PAGE_PARAMETERS
 from scans.models import Remembered
@@ -43,7 +45,12 @@ MAX_REMEMBERED = 256
 class Order:
     """The two columns that a queryset is ordered by, the second being unique."""
 
-    def __init__(self, model: type[Model], ordering: Sequence[object]) -> None:
+    def __init__(
+        self,
+        model: type[Model],
+        ordering: Sequence[object],
+        selected: Sequence[str] = (),
+    ) -> None:
         columns = [name for name in ordering if isinstance(name, str)]
         if len(columns) != 2 or len(ordering) != 2:
             raise TypeError(f"{model.__name__}: order by a column and a unique one")
@@ -53,10 +60,13 @@ class Order:
             model._meta.get_field(name)  # type: ignore[misc]  # of any model
             for name in self.names
         ]
+        # Where they stand in plain rows.
+        self.places = [selected.index(name) for name in self.names if name in selected]
 
     @classmethod
     def of(cls, queryset: QuerySet[Any, Any]) -> Self:
-        return cls(queryset.model, queryset.query.order_by)
+        query = queryset.query
+        return cls(queryset.model, query.order_by, tuple(query.selected or ()))
 
     def reversed(self) -> list[str]:
         return [
@@ -78,10 +88,12 @@ class Order:
         )
 
     def encode(self, row: Any, *, is_back: bool) -> str:
-        values = [
-            row[name] if isinstance(row, Mapping) else getattr(row, name)
-            for name in self.names
-        ]
+        if isinstance(row, list | tuple):
+            values = [row[place] for place in self.places]
+        elif isinstance(row, Mapping):
+            values = [row[name] for name in self.names]
+        else:
+            values = [getattr(row, name) for name in self.names]
         texts = [v.isoformat() if isinstance(v, datetime) else str(v) for v in values]
         raw = json.dumps(["p" if is_back else "n", *texts], separators=(",", ":"))
         return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
@@ -155,15 +167,19 @@ long_lists = LongLists()
 remembered = Remembered()
 
 
-class KeysetPagination(BasePagination):
-    """Takes querysets with an explicit order by two columns, of rows or of dicts."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One page as its address asks for it: `rows` has one more than the page."""
 
-    def paginate_queryset(  # type: ignore[override]  # its stubs want a list or a queryset
-        self,
-        queryset: QuerySet[Any, Any],
-        request: Request,
-        view: APIView | None = None,
-    ) -> list[Any]:
+    queryset: QuerySet[Any, Any]
+    rows: QuerySet[Any, Any]
+    order: Order
+    limit: int
+    is_back: bool
+    is_first: bool
+
+    @classmethod
+    def of(cls, queryset: QuerySet[Any, Any], request: Request) -> Self:
         order = Order.of(queryset)
         limit = _number(request, "limit", DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
         offset = _number(request, "offset", 0, low=0, high=MAX_OFFSET)
@@ -172,26 +188,73 @@ class KeysetPagination(BasePagination):
         if values:
             rows = rows.filter(order.beyond(values, is_back=is_back))
             rows = rows.order_by(*order.reversed()) if is_back else rows
-        rows = rows[offset : offset + limit + 1]
-        if getattr(view, "is_lasting", False):
-            as_written = getattr(view, "as_written", ())
-            page = remembered.rows(request.get_full_path(), rows, as_written)
-        else:
-            page = list(rows)
-        has_more = len(page) > limit
-        page = page[:limit][::-1] if is_back else page[:limit]
         is_first = not values and not offset
-        is_whole = is_first and not has_more
-        self.total = len(page) if is_whole else long_lists.total(queryset, request)
-        self.links = _links(
-            request,
-            next_cursor=order.encode(page[-1], is_back=False)
-            if page and (has_more or is_back)
-            else "",
-            prev_cursor=order.encode(page[0], is_back=True)
-            if page and (has_more if is_back else not is_first)
-            else "",
+        rows = rows[offset : offset + limit + 1]
+        return cls(queryset, rows, order, limit, is_back, is_first)
+
+    def page(self, rows: list[Any]) -> tuple[list[Any], bool]:
+        """Return the page in the order of the list, and whether rows go on."""
+        page = rows[: self.limit]
+        return page[::-1] if self.is_back else page, len(rows) > self.limit
+
+    def cursors(self, page: Sequence[Any], *, has_more: bool) -> dict[str, str]:
+        """Return where the next and the previous page begin, where there are any."""
+        found = {}
+        if page and (has_more or self.is_back):
+            found["next"] = self.order.encode(page[-1], is_back=False)
+        if page and (has_more if self.is_back else not self.is_first):
+            found["prev"] = self.order.encode(page[0], is_back=True)
+        return found
+
+
+class Lasting:
+    """What addresses of lists want, where the same address always wants the same."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[Hashable, Wanted] = {}
+
+    def of(
+        self, build: Callable[[], QuerySet[Any, Any]], request: Request
+    ) -> tuple[Hashable, Wanted]:
+        """Return it with its name; `build` makes the queryset of a new one."""
+        name = (request.path, request.META["QUERY_STRING"])
+        wanted = self._wanted.get(name)
+        if wanted is None:
+            wanted = Wanted.of(build(), request)
+            if len(self._wanted) >= MAX_REMEMBERED:
+                self._wanted = {}
+            self._wanted[name] = wanted
+        return name, wanted
+
+
+lasting = Lasting()
+
+
+class KeysetPagination(BasePagination):
+    """Takes querysets with an explicit order by two columns, of rows or of dicts.
+
+    Or what makes such a queryset, always the same for the same address.
+    """
+
+    def paginate_queryset(  # type: ignore[override]  # its stubs want a list or a queryset
+        self,
+        queryset: QuerySet[Any, Any] | Callable[[], QuerySet[Any, Any]],
+        request: Request,
+        view: APIView | None = None,
+    ) -> list[Any]:
+        if isinstance(queryset, QuerySet):
+            wanted = Wanted.of(queryset, request)
+            rows = list(wanted.rows)
+        else:
+            name, wanted = lasting.of(queryset, request)
+            as_written = getattr(view, "as_written", ())
+            rows = remembered.rows(name, wanted.rows, as_written)
+        page, has_more = wanted.page(rows)
+        is_whole = wanted.is_first and not has_more
+        self.total = (
+            len(page) if is_whole else long_lists.total(wanted.queryset, request)
         )
+        self.links = _links(request, wanted.cursors(page, has_more=has_more))
         return page
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -259,11 +322,24 @@ def _position(request: Request, order: Order) -> tuple[bool, list[Any]]:
         raise ValidationError({"cursor": ["Not a cursor of this list."]}) from error
 
 
-def _links(request: Request, *, next_cursor: str, prev_cursor: str) -> dict[str, str]:
-    here = remove_query_param(request.build_absolute_uri(), "offset")
-    cursors = {"next": next_cursor, "prev": prev_cursor}
-    return {
-        rel: replace_query_param(here, "cursor", cursor)
-        for rel, cursor in cursors.items()
-        if cursor
-    }
+def _links(request: Request, cursors: Mapping[str, str]) -> dict[str, str]:
+    if not cursors:
+        return {}
+    path, query = request.path, request.META["QUERY_STRING"]
+    start, end = _around_cursor(f"{request.scheme}://{request.get_host()}", path, query)
+    return {rel: f"{start}{cursor}{end}" for rel, cursor in cursors.items()}
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _around_cursor(site: str, path: str, query: str) -> tuple[str, str]:
+    """Return the address of a list before and after its cursor, in order of names.
+
+    Each name is there once: others have been refused.
+    """
+    pairs = parse_qsl(query, keep_blank_values=True)
+    before = urlencode(sorted(pair for pair in pairs if pair[0] < "cursor"))
+    after = urlencode(
+        sorted(pair for pair in pairs if pair[0] > "cursor" and pair[0] != "offset")
+    )
+    start = f"{site}{quote(path)}?" + (f"{before}&" if before else "")
+    return f"{start}cursor=", f"&{after}" if after else ""

@@ -2,8 +2,8 @@
 
 For a verdict that took four times as long as its answer by PostgreSQL, which spent six
 times as long on planning it as on running it: it plans these once, too. Only queries of
-dicts (`values()`), and on PostgreSQL only: SQLite stores times and UUIDs as texts, so
-that values differ from what was asked.
+dicts (`values()`) or plain rows (`values_list()`), and on PostgreSQL only: SQLite
+stores times and UUIDs as texts, so that values differ from what was asked.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any, Self
 import orjson
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.query import ValuesListIterable
 from psycopg import adapters
 from psycopg.pq import Format
 
 from apikeys.prepared import preparing
 
-type Rows = QuerySet[Any, dict[str, Any]]
+type Rows[Row] = QuerySet[Any, Row]
 type Convert = Callable[[Any, Any, Any], Any]
 
 MAX_REMEMBERED = 512
@@ -32,15 +33,16 @@ _READ_TIME = adapters.get_loader(adapters.types["timestamptz"].oid, Format.TEXT)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One built query: its text and values, and how its rows become dicts."""
+    """One built query: its text and values, and how its rows become what it gives."""
 
     sql: str
     parameters: Sequence[Any] | None
     names: tuple[str, ...]
-    converters: tuple[tuple[str, Any, tuple[Convert, ...]], ...]
+    converters: tuple[tuple[int, Any, tuple[Convert, ...]], ...]
+    gives_dicts: bool
 
     @classmethod
-    def of(cls, rows: Rows, as_written: Collection[str] = ()) -> Self:
+    def of(cls, rows: Rows[Any], as_written: Collection[str] = ()) -> Self:
         """Build the SQL; JSON columns of `as_written` become `orjson.Fragment`s."""
         query = rows.query
         compiler = query.get_compiler(connection=connection)
@@ -48,13 +50,14 @@ class Statement:
         names = tuple(query.selected or ())
         columns = [column for column, _, _ in compiler.select]
         if len(names) != len(columns):
-            raise TypeError("a query of dicts names all of its columns: values(...)")
+            raise TypeError("the query must name all of its columns: values(...)")
         found = compiler.get_converters(columns)
         converters = (
-            (names[i], each, (_written,) if names[i] in as_written else tuple(c))
+            (i, each, (_written,) if names[i] in as_written else tuple(c))
             for i, (c, each) in found.items()
         )
-        return cls(sql, parameters, names, tuple(converters))
+        gives_dicts = not issubclass(rows._iterable_class, ValuesListIterable)
+        return cls(sql, parameters, names, tuple(converters), gives_dicts)
 
     def with_values(self) -> Self:
         """Return it with its values written into the SQL: its plan is for them."""
@@ -63,16 +66,18 @@ class Statement:
         sql = compose(self.sql, self.parameters)
         return replace(self, sql=sql, parameters=None)
 
-    def read(self, parameters: Sequence[Any] | None) -> list[dict[str, Any]]:
+    def read(self, parameters: Sequence[Any] | None) -> list[Any]:
+        """Return dicts for `values()`, sequences for `values_list()`."""
         with connection.cursor() as cursor, preparing(connection):
             cursor.cursor.adapters.register_loader("timestamptz", _READ_TIME)
             cursor.execute(self.sql, parameters)
-            rows = cursor.fetchall()
-        found = [dict(zip(self.names, row, strict=True)) for row in rows]
-        for name, expression, converters in self.converters:
+            found = [list(row) for row in cursor.fetchall()]
+        for place, expression, converters in self.converters:
             for convert in converters:
                 for row in found:
-                    row[name] = convert(row[name], expression, connection)
+                    row[place] = convert(row[place], expression, connection)
+        if self.gives_dicts:
+            return [dict(zip(self.names, row, strict=True)) for row in found]
         return found
 
 
@@ -88,7 +93,7 @@ class Prepared:
     at a clock either. Each value must reach the SQL as it is.
     """
 
-    def __init__(self, build: Callable[..., Rows]) -> None:
+    def __init__(self, build: Callable[..., Rows[dict[str, Any]]]) -> None:
         self._build = build
         self._built: tuple[Statement, tuple[str | None, ...]] | None = None
 
@@ -135,15 +140,16 @@ class Remembered:
     def __init__(self) -> None:
         self._statements: dict[Hashable, Statement] = {}
 
-    def rows(
-        self, name: Hashable, rows: Rows, as_written: Collection[str] = ()
-    ) -> list[dict[str, Any]]:
+    def rows[Row](
+        self, name: Hashable, rows: Rows[Row], as_written: Collection[str] = ()
+    ) -> list[Row]:
         """Return the rows of a query that is always the same under this name.
 
         JSON columns of `as_written` may come as texts that orjson takes as they are.
         """
         if connection.vendor != "postgresql":
-            return list(rows)
+            # A copy: a query that has been read would answer from its memory.
+            return list(rows.all())
         statement = self._statements.get(name)
         if statement is None:
             statement = Statement.of(rows, as_written).with_values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from scans.api.queries import ScanQuery
-from scans.exports.shapes import SCAN_COLUMNS
+from scans.exports.shapes import SCAN_COLUMNS, scan_shape, scan_shape_of
 from scans.models import Prepared, Remembered, Scan
 from scans.models.prepared import MAX_REMEMBERED, Statement
 from tests.scans.api_samples import make_scan
@@ -58,9 +59,51 @@ def test_a_value_that_the_sql_does_not_hold_is_told() -> None:
         prepared.rows(target="a", kind="model")
 
 
-def test_rows_that_are_no_dicts_are_told() -> None:
-    with pytest.raises(TypeError, match="names all of its columns"):
-        Statement.of(Scan.objects.all())  # type: ignore[arg-type]  # what is refused
+def test_rows_whose_columns_have_no_names_are_told() -> None:
+    with pytest.raises(TypeError, match="name all of its columns"):
+        Statement.of(Scan.objects.all())
+
+
+def test_plain_rows_have_the_values_of_dicts() -> None:
+    make_scan(target="a", labels={"b": "c"})
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = scans_of("a", since)
+    [row] = Remembered().rows("any", rows.values_list(*SCAN_COLUMNS))
+    assert dict(zip(SCAN_COLUMNS, row, strict=True)) == rows.get()
+    assert scan_shape_of(row) == scan_shape(rows.get())
+
+
+def test_a_list_that_is_read_twice_under_one_name_is_read_anew() -> None:
+    kept, rows = Remembered(), scans_of("a", datetime(2026, 1, 1, tzinfo=UTC))
+    assert kept.rows("any", rows) == []
+    make_scan(target="a")
+    assert len(kept.rows("any", rows)) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "limit=1",
+        "target=a%26b+%C3%A4%2B+x&limit=1",
+        "limit=1&q=%C3%A4%2B+x&offset=0",
+    ],
+)
+def test_the_address_of_the_next_page_is_that_of_this_one_with_a_cursor(
+    api: APIClient, asked: str
+) -> None:
+    for _ in range(60):
+        make_scan(target="a&b ä+ x")
+    link = api.get(f"/api/v1/scans?{asked}")["Link"]
+    address = urlsplit(link.partition("<")[2].partition(">")[0])
+    assert (address.scheme, address.netloc) == ("http", "testserver")
+    assert address.path == "/api/v1/scans"
+    wanted = dict(parse_qsl(asked)) | {
+        "cursor": dict(parse_qsl(address.query))["cursor"]
+    }
+    wanted.pop("offset", None)
+    assert dict(parse_qsl(address.query)) == wanted
+    assert api.get(address.geturl()).json()
 
 
 def test_it_remembers_so_many_statements() -> None:

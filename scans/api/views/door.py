@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 
 from apikeys.api.strict import strict_query
 from apikeys.choices import Role
-from scans.api.queries import Query
+from scans.api.queries import Query, Values
 from scans.exports.shapes import Row
 
 
@@ -39,14 +40,24 @@ class ListDoor(Door):
         self,
         rows: QuerySet[Any, Any],
         columns: Sequence[str],
-        shape: Callable[[Row], Row],
+        shape: Callable[[Any], Row],
     ) -> Response:
         """Answer one page of `rows`: filtered as asked, as dicts, never as objects.
 
-        No `columns` are for rows that are dicts already.
+        No `columns` are for rows that are dicts already, or what `shape` takes.
         """
         assert self.query is not None  # noqa: S101 - every list has its query
-        kept = self.query.filter(rows, self.asked)
-        self.is_lasting = self.query.is_lasting
-        page = self.paginate_queryset(kept.values(*columns) if columns else kept)
+        kept = partial(_kept, self.query, rows, self.asked, columns)
+        # What always is the same query is built once for all who ask.
+        page = self.paginate_queryset(kept if self.query.is_lasting else kept())  # type: ignore[arg-type]  # our paginator takes both
         return self.get_paginated_response([shape(row) for row in page or ()])
+
+
+def _kept(
+    query: type[Query],
+    rows: QuerySet[Any, Any],
+    asked: Values,
+    columns: Sequence[str],
+) -> QuerySet[Any, Any]:
+    kept = query.filter(rows, asked)
+    return kept.values(*columns) if columns else kept

@@ -27,7 +27,7 @@ from scans.api.queries import ScanQuery
 from scans.api.uploads import UploadParser, received_files, texts_of
 from scans.api.views.door import Door, ListDoor
 from scans.choices import Gone, NotFound
-from scans.exports.shapes import SCANS, Row, read_scan_detail, scan_shape
+from scans.exports.shapes import SCAN_ROWS, Row, read_scan_detail, scan_shape_of
 from scans.models import FINISHED
 from scans.submissions import Submission
 
@@ -49,7 +49,7 @@ class ScanListView(IdempotentPostMixin, ListDoor):
         responses=ScanSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        return self.page(SCANS, (), scan_shape)
+        return self.page(SCAN_ROWS, (), scan_shape_of)
 
     @extend_schema(
         operation_id="submit_scan",
