@@ -17,10 +17,16 @@ from scanners.mcp_rules import (
     reach,
 )
 from scanners.mcp_rules.matches import Match
-from scanners.mcp_rules.reading import readings
+from scanners.mcp_rules.reading import (
+    APART,
+    Reading,
+    is_plain,
+    plain_reading,
+    readings,
+)
 from scanners.mcp_rules.sentences import Names, stems
 from scanners.mcp_rules.slots import concepts_in
-from scanners.mcp_rules.spoken import spoken
+from scanners.mcp_rules.spoken import MIN_LENGTH, spoken
 from scanners.mcp_rules.texts import Role, Text, texts_of
 
 # Of one rule in one element the first places are finding enough.
@@ -53,17 +59,27 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
         own = names_of(element, together)
         yield from reach.find(together)
         read = []
-        for text in together:
-            ways = readings(text.value)
+        for text, ways in _looked_at(together):
             yield from hidden.find(text, ways)
-            read.append((text, spoken(text, ways, own)))
+            if said := spoken(text, ways, own):
+                read.append((text, said))
         like = likeness.likeness_of(read, own)
         if like:
             yield from likeness.find(like)
         doubt = likeness.doubt_of(like)
         for text, said in read:
-            if said:
-                yield from orders.find(text, said, doubt=doubt)
+            yield from orders.find(text, said, doubt=doubt)
+
+
+def _looked_at(texts: list[Text]) -> Iterator[tuple[Text, list[Reading]]]:
+    """Yield each of `texts` with its readings, but what says and hides nothing."""
+    together = APART.join([text.value for text in texts])
+    if hidden.is_suspect(together) or not is_plain(together):
+        yield from ((text, readings(text.value)) for text in texts)
+        return
+    for text in texts:
+        if len(text.value) >= MIN_LENGTH:
+            yield text, [plain_reading(text.value)]
 
 
 def names_of(element: str, texts: list[Text]) -> Names:

@@ -76,6 +76,11 @@ _INVISIBLE_RUN = re.compile(
 _NAMES = (Role.NAME, Role.PARAMETER)
 
 
+def is_suspect(together: str) -> bool:
+    """Whether anything in `together` could be hidden other than by a code."""
+    return bool(_SUSPECT.search(together)) or not together.isascii()
+
+
 def find(text: Text, readings: Sequence[Reading]) -> Iterator[Match]:
     """Yield what is hidden in `text`."""
     value = text.value

@@ -35,6 +35,7 @@ WEIGHTS = Path(__file__).resolve().parent / "likeness.json"
 HINT, FOUND = "MCP-STATISTICS-001", "MCP-STATISTICS-002"
 BESIDE, PAIR, WORD = 0.5, 0.5, 0.5  # how much of a weight such a feature counts
 MAX_SENTENCES = 60
+_NEW = {quarters: f"NEW {quarters}" for quarters in range(-1, 4)}
 START = ""  # the feature that every text has
 DOUBT = 4.0  # weight of signs that one point of honesty outweighs
 WHOLE = 8.0  # what a text of 64 features has as its weight
@@ -138,16 +139,17 @@ def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
     sentences = [sentence for sentence in english if sentence.tokens][:MAX_SENTENCES]
     slots = [slots_of(reading.text, sentence, about) for sentence in sentences]
     role = f"ROLE {_role(text)}"
+    first = f"FIRST {role}"
     for position, sentence in enumerate(sentences):
         here = slots[position]
         beside = {*(slots[position - 1] if position else ())}
         beside.update(*slots[position + 1 : position + 2])
-        own = dict.fromkeys([*here, *_orders(here)], 1.0)
-        own[role] = 1.0
-        own[f"NEW {novelty(sentence, about)}"] = 1.0
+        own = dict.fromkeys(here, 1.0)
+        own.update(dict.fromkeys(_orders(here), 1.0))
+        own[role] = own[_NEW[novelty(sentence, about)]] = 1.0
         if not sentence.position:
-            own[f"FIRST {role}"] = 1.0
-        own |= dict.fromkeys(map(_word, words_of(sentence)), WORD)
+            own[first] = 1.0
+        own.update(dict.fromkeys(map(_word, words_of(sentence)), WORD))
         features = own | dict.fromkeys(map(_beside, beside), BESIDE)
         if not _CROSSING.isdisjoint(here):
             groups = {group for name in here for group in _GROUPS_OF.get(name, ())}

@@ -42,6 +42,7 @@ _TEMPLATE = re.compile(
     r"|start_header_id)\b[^|\n]{0,40}\|>|<</?SYS>>|\n\s{0,8}#{2,6}\s{0,4}(?:system|instruction):|</?s>\s{0,4}\[|<start_of_turn>"
     r"|\n\n(?:Human|Assistant|System):\s"
 )
+_TEMPLATE_MARKS = ("<", "[", "##", "\n\n")
 _MARKED = re.compile(
     r"""(?ix)
     <(?:system|secret|instructions?|hidden|admin|assistant|important|critical|prompt
@@ -122,7 +123,8 @@ def _in_reading(text: Text, way: Spoken, *, doubt: float) -> Iterator[Match]:
         for rule, together in _rules(signs, least):
             spans = [_span(sign, reading) for sign in together]
             yield in_text(rule, text, spans, seen=reading.how, key=rule)
-    if templates := list(_TEMPLATE.finditer(reading.text)):
+    has_mark = _holds(reading.text, _TEMPLATE_MARKS)
+    if has_mark and (templates := list(_TEMPLATE.finditer(reading.text))):
         spans = [
             Span(
                 *reading.span(*found.span()), "mark of a chat template", shown(found[0])
@@ -222,11 +224,11 @@ def _sign(
 
 def _in_text(text: str, spoken: list[Sentence]) -> Iterator[Sign]:
     """Yield what no word shows: marks and commands."""
-    starts = [sentence.tokens[0].start for sentence in spoken]
     small = text.lower()
     for name, pattern, marks in _PATTERNS:
         if not spoken or not _holds(small, marks):
             continue
+        starts = [sentence.tokens[0].start for sentence in spoken]
         for match in pattern.finditer(text):
             sentence = spoken[max(bisect_right(starts, match.start()) - 1, 0)]
             if name not in ACTS or "discuss" not in sentence.hits:

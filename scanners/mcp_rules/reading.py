@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from confusable_homoglyphs import confusables
 
@@ -18,6 +18,9 @@ from scanners.mcp_rules import decoding
 
 MAX_DEPTH = 3
 MAX_READINGS = 40
+MAX_TOGETHER = 20_000  # characters; what is longer is looked at text by text
+# No run of any code goes on behind two ends of lines.
+APART = "\n\n"
 MAX_LENGTH = 200_000  # characters of one text and of all that is decoded from it
 
 # Unicode's default ignorable code points and others that show nothing.
@@ -38,8 +41,7 @@ _SPELT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One way to read a text; `how` is empty for the text as it is written.
 
     `places` holds the place of each character in the submitted text; without them the
@@ -59,6 +61,16 @@ class Reading:
         if self.how:
             return self.start, self.end
         return start, end
+
+
+def is_plain(together: str) -> bool:
+    """Whether of no text in `together`, set apart by `APART`, is there another reading.
+
+    One look at all texts of an element is cheaper than one at each of them.
+    """
+    if len(together) > MAX_TOGETHER or not _is_as_shown(together):
+        return False
+    return next(decoding.decoded(together), None) is None
 
 
 def readings(text: str) -> list[Reading]:
@@ -97,7 +109,7 @@ def _decoded(outer: Reading) -> Iterator[Reading]:
 
 def plain_reading(text: str) -> Reading:
     """Return `text` as it is read aloud: nothing invisible, letters that look alike."""
-    if text.isascii() and "\x1b" not in text:
+    if _is_as_shown(text):
         return Reading(text, end=len(text))
     kept: list[str] = []
     places: list[int] = []
@@ -115,6 +127,10 @@ def plain_reading(text: str) -> Reading:
     read = unmasked("".join(kept))
     how = "" if read == text else "as it is read"
     return Reading(read, how, 0, len(text), places)
+
+
+def _is_as_shown(text: str) -> bool:
+    return text.isascii() and "\x1b" not in text
 
 
 def unmasked(text: str) -> str:

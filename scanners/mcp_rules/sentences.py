@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from scanners.mcp_rules.lexicon import PLAIN, Lexicon, hinted, lexicons
@@ -34,9 +35,9 @@ _ENGLISH = frozenset(
 _CYRILLIC = re.compile("[\u0400-\u04ff]{3}")
 
 _TOKEN = re.compile(
-    # Most words: nothing else begins with letters that a blank or a mark follows,
-    # and nothing at all with a blank.
-    r"(?P<plain>[A-Za-z]++)(?: ++|(?=[,)\n]))"
+    # Most words, as many as there are in a row: nothing else begins with letters that
+    # a blank or a mark follows, and nothing at all with a blank.
+    r"(?P<plain>(?:[A-Za-z]++ ++)++|[A-Za-z]++(?=[,)\n]))"
     r"|(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'`<>)\]]*[^\s\"'`<>)\],.;:!?])"
     r"|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w)"
     r"|(?P<path>(?:~|\$\{?[A-Z]{1,20}\}?|%\w{1,20}%|(?<![\w/])\.{0,2})?"
@@ -187,10 +188,10 @@ def sentences_of(
     """
     tokens = _tokens(text)
     hints: dict[str, int] = {}
-    known = hinted()
-    for token in tokens:
-        if token.word in known and token.word not in _ENGLISH:
-            for language in known[token.word]:
+    known = _hints()
+    for word, _, _, _ in tokens:
+        if word in known:
+            for language in known[word]:
                 hints[language] = hints.get(language, 0) + 1
     # A short text has few small words.
     enough = MIN_HINTS if len(tokens) > SHORT else 1
@@ -208,6 +209,12 @@ def sentences_of(
                 yield _read(pieces, lexicon, own, first)
 
 
+@cache
+def _hints() -> dict[str, tuple[str, ...]]:
+    """Return the languages that a small word tells of which is not English as well."""
+    return {word: of for word, of in hinted().items() if word not in _ENGLISH}
+
+
 def _tokens(text: str) -> list[Token]:
     if len(text) > 8 * MAX_WORDS:
         half = 4 * MAX_WORDS
@@ -219,16 +226,22 @@ def _tokens(text: str) -> list[Token]:
 
 
 def _matched(text: str, start: int, end: int) -> list[Token]:
-    tokens = []
+    tokens: list[Token] = []
+    made = tuple.__new__  # half the price of Token(...), which calls just this
     for match in _TOKEN.finditer(text, start, end):
         kind = match.lastgroup or ""
+        first, last = match.span()
         if kind == "plain":
-            tokens.append(Token(match[1].lower(), "word", *match.span(1)))
+            for word in match[0].lower().split(" "):
+                last = first + len(word)
+                if word:
+                    tokens.append(made(Token, (word, "word", first, last)))
+                first = last + 1
             continue
         word = match[0].lower()
         if kind == "word" and ("'" in word or "\u2019" in word):
             word = word.replace("'", "").replace("\u2019", "")
-        tokens.append(Token(word, kind, *match.span()))
+        tokens.append(made(Token, (word, kind, first, last)))
     return tokens
 
 
@@ -258,26 +271,32 @@ def _read(
 
 
 def _mean(sentence: Sentence, lexicon: Lexicon, own: Names) -> None:
-    hits, known = sentence.hits, lexicon.known
-    words = [token.word for token in sentence.tokens]
+    hits, known, made = sentence.hits, lexicon.known, tuple.__new__
+    words = [token[0] for token in sentence.tokens]
     words.append("")
-    for position, token in enumerate(sentence.tokens):
-        word = token.word
-        after = position + 1
-        if token.kind != "word":
-            names: Iterable[str] = _thing(token) if token.kind != "mark" else ()
-        else:
-            names = _name(word, own) if len(word) > 14 or "_" in word else ()
-        for name in names:
-            hits.setdefault(name, []).append(Hit(position, after, PLAIN))
-        if token.kind == "word":
-            phrases, longer = known.get(word) or lexicon.meanings(word)
-            if longer:
-                phrases = longer.get(words[after], phrases)
-            for rest, (name, form) in phrases:
-                last = after + len(rest)
-                if not rest or tuple(words[after:last]) == rest:
-                    hits.setdefault(name, []).append(Hit(position, last, form))
+    after = 0
+    for token in sentence.tokens:
+        word, kind, _, _ = token
+        position, after = after, after + 1
+        if kind == "mark":
+            continue
+        if kind != "word" or len(word) > 14 or "_" in word:
+            names = _name(word, own) if kind == "word" else _thing(token)
+            for name in names:
+                hits.setdefault(name, []).append(Hit(position, after, PLAIN))
+            if kind != "word":
+                continue
+        phrases, longer = known.get(word) or lexicon.meanings(word)
+        if longer:
+            phrases = longer.get(words[after], phrases)
+        for rest, (name, form) in phrases:
+            last = after + len(rest)
+            if not rest or tuple(words[after:last]) == rest:
+                hit = made(Hit, (position, last, form))
+                if name in hits:
+                    hits[name].append(hit)
+                else:
+                    hits[name] = [hit]
 
 
 def _name(word: str, own: Names) -> Iterator[str]:

@@ -151,14 +151,14 @@ def _found(stems: list[str]) -> Slots:
 def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
     """Return the filled slots of `sentence`, a part of `text`."""
     tokens = sentence.tokens
-    words = [token.word if token.kind == "word" else "" for token in tokens]
+    words = [word if kind == "word" else "" for word, kind, _, _ in tokens]
     stems = [_STEMS.get(word) or _stem_of(word) for word in words]
     slots = _found(stems)
     forms = (
         *_ordered(sentence, words),
         *_manner(words),
         *_third(words, slots),
-        *_things(tokens),
+        *_things(sentence),
         *_holders(words, about),
         *_named(text, sentence, words, about),
         *_written(text[tokens[0].start : tokens[-1].end]),
@@ -185,11 +185,10 @@ def _beside_the_purpose(slots: Slots, about: Names) -> None:
 
 def _ordered(sentence: Sentence, words: list[str]) -> Iterator[tuple[str, int]]:
     """Yield the verbs that are orders by their form and place."""
-    said = (n for n, token in enumerate(sentence.tokens) if token.kind != "mark")
-    start = next((n for n in said if words[n] not in _ADVERBS), -1)
     orders = _orders()
-    verbs = [n for n, word in enumerate(words) if word in orders or n == start]
-    for position in verbs:
+    start = _start(sentence, words)
+    verbs = {n for n, word in enumerate(words) if word in orders}
+    for position in sorted(verbs if start < 0 else verbs | {start}):
         word = words[position]
         if not word.isalpha() or word in _NO_VERBS or word.endswith(("ing", "ed", "s")):
             continue
@@ -208,6 +207,14 @@ def _ordered(sentence: Sentence, words: list[str]) -> Iterator[tuple[str, int]]:
             yield "DOES", position
         else:
             yield "ORDERS", position
+
+
+def _start(sentence: Sentence, words: list[str]) -> int:
+    """Return where a sentence begins, adverbs and marks aside."""
+    for position, token in enumerate(sentence.tokens):
+        if token.kind != "mark" and words[position] not in _ADVERBS:
+            return position
+    return -1
 
 
 def _may_order(sentence: Sentence, words: list[str], position: int) -> bool:
@@ -240,14 +247,18 @@ def _third(words: list[str], slots: Slots) -> Iterator[tuple[str, int]]:
             yield "THIRD", first
 
 
-def _things(tokens: list[Token]) -> Iterator[tuple[str, int]]:
-    for position, token in enumerate(tokens):
+def _things(sentence: Sentence) -> Iterator[tuple[str, int]]:
+    if sentence.hits.keys().isdisjoint(_KINDS):
+        return
+    for position, token in enumerate(sentence.tokens):
         if token.kind in _KINDS:
             yield _KINDS[token.kind], position
 
 
 def _holders(words: list[str], about: Names) -> Iterator[tuple[str, int]]:
     """Yield "the mail server", "a payment tool": whose purpose is another one."""
+    if _HOLDERS.isdisjoint(words):
+        return
     for position in range(1, len(words)):
         if words[position] in _HOLDERS:
             before = words[position - 1]
@@ -262,9 +273,10 @@ def _named(
     """Yield names in code: of the tool's own family, or of somebody else's."""
     tokens = sentence.tokens
     if not _CODED.search(text, tokens[0].start, tokens[-1].end):
-        for position, word in enumerate(words):
-            if word in about.own and len(word) > 2:
-                yield "OWN WORD", position
+        if not about.own.isdisjoint(words):
+            for position, word in enumerate(words):
+                if word in about.own and len(word) > 2:
+                    yield "OWN WORD", position
         return
     for position, token in enumerate(tokens):
         if token.kind != "word":

@@ -8,9 +8,8 @@ a model is shown all of it, so nothing is left out because it seems to be for ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from scanners.mcp_rules.servers import escape
 
@@ -44,8 +43,7 @@ class Role(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One text. `pointer` leads to it in the document, `element` to its element.
 
     The text of a key stands at the pointer of its value.
