@@ -82,6 +82,7 @@ def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
     return any(address in network for network in networks)
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     """Parse `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`; None for anything else."""
     text = text.strip()

@@ -63,7 +63,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def _dumped(line: dict[str, Any]) -> str:
-    # A lone surrogate (an undecodable file name) must not cost us the line.
+    try:
+        return orjson.dumps(line, default=str).decode()
+    except orjson.JSONEncodeError:
+        pass  # a lone surrogate (an undecodable file name) must not cost us the line
     clean = {
         key: value.encode("utf-8", "backslashreplace").decode()
         if isinstance(value, str)

@@ -1,4 +1,7 @@
-"""What every request gets: an id, a checked trace context, one log line."""
+"""What every request gets: an id, a checked trace context, one log line.
+
+And what only pages get: sessions, users and messages are of browsers.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import logging
 import re
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from scans.ids import uuid7
 from sentrascan_project import logs
@@ -20,6 +27,8 @@ from sentrascan_project.problems import problem
 logger = logging.getLogger("sentrascan.request")
 
 API = "/api/"
+# A page that lies below it.
+DOCS = "/api/v1/docs"
 # Asked every few seconds by proxies and orchestrators: noise in a log.
 PROBES = frozenset({"/api/v1/health", "/livez", "/readyz", "/metrics"})
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -112,3 +121,26 @@ def _is_quiet(socket: int) -> bool:
     look = select.poll()
     look.register(socket, select.POLLIN)
     return not look.poll(0)
+
+
+class _PagesOnly(MiddlewareMixin):
+    """Stands aside where a key says who asks: nothing there looks at what it sets."""
+
+    def __call__(
+        self, request: HttpRequest
+    ) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if request.path.startswith(API) and request.path != DOCS:
+            return self.get_response(request)
+        return super().__call__(request)
+
+
+class PageSessionMiddleware(_PagesOnly, SessionMiddleware):
+    pass
+
+
+class PageUserMiddleware(_PagesOnly, AuthenticationMiddleware):
+    pass
+
+
+class PageMessageMiddleware(_PagesOnly, MessageMiddleware):
+    pass

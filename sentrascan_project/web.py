@@ -10,7 +10,7 @@ from django.conf import settings
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from sentrascan_project import shared_counts, sharing
+from sentrascan_project import memory, shared_counts, sharing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sentrascan_project.settings")
 
@@ -75,6 +75,11 @@ logger_class = JsonLogger
 control_socket_disable = True
 # The application believes X-Forwarded-* from TRUSTED_PROXIES; gunicorn need not.
 forwarded_allow_ips = ""
+
+
+def when_ready(server: object) -> None:
+    """Called with the application loaded, before the first fork."""
+    memory.settle()
 
 
 def post_worker_init(worker: object) -> None:

@@ -97,8 +97,11 @@ class IdempotentPostMixin(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # After authentication, role and rate limit, before the handler.
         super().initial(request, *args, **kwargs)
-        key = request.headers.get(HEADER)
-        if request.method == "POST" and key is not None:
+        # Django makes all headers when it is asked for one: a GET does not pay for it.
+        if (
+            request.method == "POST"
+            and (key := request.headers.get(HEADER)) is not None
+        ):
             self._open(request, key)
 
     def handle_exception(self, exc: Exception) -> Response:

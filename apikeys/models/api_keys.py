@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.core.validators import RegexValidator
 from django.db import IntegrityError, connections, models, transaction
@@ -183,13 +184,18 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
             row = cursor.fetchone()
         if row is None:
             return None
+        # PostgreSQL's values are the fields' own; SQLite has neither UUIDs nor times.
+        values = row if connection.vendor == "postgresql" else self._converted(row)
+        return self.model.from_db(self.db, _KEY_COLUMNS, values)
+
+    def _converted(self, row: Sequence[Any]) -> list[Any]:
+        connection = connections[self.db]
         values = list(row)
         fields = [f for f in self.model._meta.concrete_fields if f.name in _KEY_COLUMNS]
         for index, column in enumerate(field.cached_col for field in fields):
-            # None on PostgreSQL; SQLite has neither UUIDs nor times.
             for convert in connection.ops.get_db_converters(column):
                 values[index] = convert(values[index], column, connection)
-        return self.model.from_db(self.db, _KEY_COLUMNS, values)
+        return values
 
     def _insert_key(self, key: ApiKey) -> None:
         try:

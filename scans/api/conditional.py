@@ -27,7 +27,7 @@ def answer(request: Request, data: Any, *, is_final: bool) -> HttpResponse:
 
 def is_known(request: Request, etag: str) -> bool:
     """Whether the client says that it has what `etag`, with its quotes, stands for."""
-    known = parse_etags(request.headers.get("If-None-Match", ""))
+    known = parse_etags(request.META.get("HTTP_IF_NONE_MATCH", ""))
     # If-None-Match compares weakly: a proxy may have marked ours as weak.
     return known == ["*"] or etag in {tag.removeprefix("W/") for tag in known}
 

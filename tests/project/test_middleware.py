@@ -10,12 +10,18 @@ import psycopg
 import pytest
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
 from apikeys.models import AuditEvent
 from scans.models import ScanDetail
-from sentrascan_project.middleware import LiveConnectionMiddleware
+from sentrascan_project.middleware import (
+    DOCS,
+    LiveConnectionMiddleware,
+    PageMessageMiddleware,
+    PageSessionMiddleware,
+    PageUserMiddleware,
+)
 from tests.scans.api_samples import TOOLS
 
 pytestmark = pytest.mark.django_db
@@ -129,3 +135,31 @@ def answer_with(number: int) -> HttpResponse:
 
 def wait_until_readable(socket: int) -> None:
     assert select.select([socket], [], [], 10)[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "sets"),
+    [("/api/v1/scans", False), ("/api/nope", False), (DOCS, True), ("/", True)],
+)
+def test_sessions_users_and_messages_are_of_pages_alone(
+    rf: RequestFactory, path: str, sets: bool
+) -> None:
+    seen: list[HttpRequest] = []
+
+    def answered(request: HttpRequest) -> HttpResponse:
+        seen.append(request)
+        return HttpResponse()
+
+    inner = PageUserMiddleware(PageMessageMiddleware(answered))
+    PageSessionMiddleware(inner)(rf.get(path))
+    names = ("session", "user", "_messages")
+    assert [hasattr(seen[0], name) for name in names] == [sets] * 3
+
+
+def test_who_is_signed_in_to_the_pages_is_nobody_to_the_api(
+    admin_client: Client,
+) -> None:
+    assert admin_client.get("/").status_code == 200
+    answer = admin_client.get("/api/v1/scans")
+    assert answer.status_code == 401
+    assert "Cookie" not in answer.headers.get("Vary", "")
