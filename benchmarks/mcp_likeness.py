@@ -80,10 +80,11 @@ def _samples(case: Case) -> Iterator[Sample]:
         together = list(texts)
         own = names_of(element, together)
         read = [(t, spoken(t, readings(t.value), own)) for t in together]
-        found = examined(read, own)
+        found = list(examined(read, own))
         if found:
             features = [sentence.features for sentence in found]
-            yield Sample(case.kind == "malicious", hand, features, whole_of(found))
+            whole = whole_of(sentence.own for sentence in found)
+            yield Sample(case.kind == "malicious", hand, features, whole)
 
 
 def _fitted(rows: Sequence[Features], attacks: Any, strength: float) -> Model:

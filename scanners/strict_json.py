@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from scanners.mcp_rules.servers import escape
 
 MAX_DEPTH = 60  # below the 64 levels that the tools' own walks stop at
 MAX_NODES = 2_000_000
+# Characters of the keys that lead to a value. Whoever walks a document says where it is
+# for each value anew: long keys above many values would take any memory.
+MAX_POINTER = 4_096
 # RFC 8785 numbers are IEEE 754 doubles: a larger integer has no canonical form.
 MAX_INTEGER = 2**53 - 1
 
@@ -64,25 +67,41 @@ def _no_constant(name: str) -> NoReturn:
 
 def check(value: Any) -> None:
     """Raise `DocumentError` for what has no canonical form or is too deep or large."""
-    stack: list[tuple[Any, str, int]] = [(value, "", 0)]
+    # Of each level what is left of it: places are made one at a time.
+    levels = [iter([("", value)])]
     nodes = 0
-    while stack:
-        node, pointer, depth = stack.pop()
+    while levels:
+        pointer, node = next(levels[-1], ("", levels))
+        if node is levels:
+            levels.pop()
+            continue
         nodes += 1
         if nodes > MAX_NODES:
             raise DocumentError("", f"More than {MAX_NODES} values in one document.")
-        if depth > MAX_DEPTH:
+        if len(levels) > MAX_DEPTH + 1:
             raise DocumentError(pointer, f"Nested more than {MAX_DEPTH} levels deep.")
-        if isinstance(node, Mapping):
-            for key, child in node.items():
-                if not isinstance(key, str):
-                    raise DocumentError(pointer, "A key is not text.")
-                _check_leaf(key, pointer)
-                stack.append((child, f"{pointer}/{escape(key)}", depth + 1))
-        elif isinstance(node, list | tuple):
-            stack += ((c, f"{pointer}/{i}", depth + 1) for i, c in enumerate(node))
+        if isinstance(node, Mapping | list | tuple):
+            levels.append(_inside(node, pointer))
         else:
             _check_leaf(node, pointer)
+
+
+def _inside(
+    node: Mapping[Any, Any] | Sequence[Any], pointer: str
+) -> Iterator[tuple[str, Any]]:
+    """Yield what is right below `node`, with its place."""
+    if not isinstance(node, Mapping):
+        yield from ((f"{pointer}/{place}", child) for place, child in enumerate(node))
+        return
+    for key, child in node.items():
+        if not isinstance(key, str):
+            raise DocumentError(pointer, "A key is not text.")
+        _check_leaf(key, pointer)
+        if len(pointer) + len(key) > MAX_POINTER:
+            raise DocumentError(
+                pointer, f"Keys of more than {MAX_POINTER} characters lead to a value."
+            )
+        yield f"{pointer}/{escape(key)}", child
 
 
 def _check_leaf(node: Any, pointer: str) -> None:

@@ -23,6 +23,7 @@ from scanners.contract import (
     Scanner,
     ScannerError,
     Severity,
+    Skipped,
     Target,
     TargetKind,
 )
@@ -34,6 +35,7 @@ from scanners.wording import clean
 PIECES = ("config", "tools", "prompts", "resources", "instructions")
 # The first token of a pointer into the document, and the elements below it.
 LISTS = ("tools", "prompts", "resources")
+PARTS = ("secrets", "matches", "unread")  # of a report
 INDEX = re.compile(r"/\d+(?=/|\Z)")
 ASKED = (
     "Servers were asked for their lists; no tool was called and their files were not "
@@ -75,9 +77,12 @@ class SentrascanMcp(Scanner):
         findings += [_match(each, pointers, paths) for each in report["matches"]]
         findings += map(_observed, target.observed)
         notes = (ASKED,) if document.get("origins") else ()
-        # Every text of the document is examined, whatever it belongs to.
+        failed = tuple(_gap(each, pointers, paths) for each in report["unread"])
+        # Every other text of the document is examined, whatever it belongs to.
         scanned = frozenset(element.path for element in target.elements)
-        return Report(tuple(findings), Coverage(scanned=scanned, notes=notes))
+        scanned -= {gap.path for gap in failed}
+        coverage = Coverage(scanned=scanned, failed=failed, notes=notes)
+        return Report(tuple(findings), coverage)
 
     def bait(self) -> Mapping[str, Any]:
         secret = "ghp_" + "aB3dE5fG7hI9" * 3
@@ -96,7 +101,7 @@ def _report(completed: Completed) -> dict[str, list[dict[str, Any]]]:
         raise ScannerError(f"sentrascan-mcp ended with exit code {completed.exit_code}")
     try:
         report = json.loads(completed.outputs["report.json"])
-        return {part: list(report[part]) for part in ("secrets", "matches")}
+        return {part: list(report[part]) for part in PARTS}
     except (KeyError, ValueError, TypeError) as error:
         raise ScannerError("sentrascan-mcp wrote no readable report") from error
 
@@ -163,6 +168,15 @@ def _match(
         element=location.path,
         evidence_key=f"{inside} {entry['key']}".strip(),
     )
+
+
+def _gap(
+    entry: Mapping[str, Any],
+    servers: Mapping[str, str],
+    paths: Mapping[str, list[str]],
+) -> Skipped:
+    path = _location(entry["pointer"], servers, paths).path
+    return Skipped(path, f"not read to its end: {clean(entry['why'], 300)}")
 
 
 def _observed(seen: Observed) -> ReportedFinding:

@@ -13,7 +13,6 @@ COMMAND, SQL = "MCP-ABILITY-001", "MCP-ABILITY-002"
 READ_ONLY, HARMLESS, REFERENCE = "MCP-ABILITY-003", "MCP-ABILITY-004", "MCP-ABILITY-005"
 
 MAX_REFERENCES = 20
-MAX_NODES = 20_000  # of one schema
 _COMMAND = frozenset(
     {
         "command",
@@ -114,10 +113,9 @@ def _annotations(tool: Mapping[str, Any], element: str, words: str) -> Iterator[
 
 
 def _references(node: Any, pointer: str, element: str) -> Iterator[Match]:
-    queue, count, found = [(node, pointer)], 0, 0
-    while queue and count < MAX_NODES and found < MAX_REFERENCES:
+    queue, found = [(node, pointer)], 0
+    while queue and found < MAX_REFERENCES:
         value, place = queue.pop()
-        count += 1
         if isinstance(value, Mapping):
             target = value.get("$ref")
             if isinstance(target, str) and _FAR.match(target):

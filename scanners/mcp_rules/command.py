@@ -2,11 +2,12 @@
 
     command.py DOCUMENT REPORT
 
-The report is `{"secrets": [...], "matches": [...]}`. A secret is `{"rule", "kind",
-"pointer", "place", "field", "masked", "digest"}`: no value stands in it. A match is
-`{"rule", "pointer", "element", "field", "spans": [{"start", "end", "sign", "shown"}],
-"seen", "key"}`, offsets in code points of the text at `pointer`. `pointer` leads into
-the document, `place` is the same inside the server or element.
+The report is `{"secrets": [...], "matches": [...], "unread": [...]}`. A secret is
+`{"rule", "kind", "pointer", "place", "field", "masked", "digest"}`: no value stands in
+it. A match is `{"rule", "pointer", "element", "field", "spans": [{"start", "end",
+"sign", "shown"}], "seen", "key"}`, offsets in code points of the text at `pointer`.
+`pointer` leads into the document, `place` is the same inside the server or element.
+What was not read is `{"pointer", "element", "why"}`, once for an element.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ def report_on(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the report on `document` (the shape of `Target.document`)."""
     found = secrets.find(document)
     values = secrets.values_of(found)
+    examined = examine(document)
     return {
         "secrets": [_secret(secret) for secret in found],
-        "matches": [_without(values, asdict(match)) for match in examine(document)],
+        "matches": [_without(values, asdict(match)) for match in examined.matches],
+        "unread": [asdict(gap) for gap in examined.unread],
     }
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-MAX_PARTS = 20
 MIN_LENGTH = 9  # characters; nothing shorter is in any of these codes
 
 BASE64, HEX, PERCENT = "decoded from base64", "decoded from hexadecimal", "URL-decoded"
@@ -63,7 +62,6 @@ def decoded(text: str) -> Iterator[Part]:
     """Yield the parts of `text` that are written in a code and decode to words."""
     if len(text) < MIN_LENGTH:
         return
-    count = 0
     for how, pattern, decode, mark, least in _CODES:
         # Without its mark, or its length, there is no such code to look for.
         if len(text) < least or mark not in text:
@@ -72,9 +70,6 @@ def decoded(text: str) -> Iterator[Part]:
             said = decode(match[0])
             if said is not None and says_something(said):
                 yield Part(said, how, match.start(), match.end())
-                count += 1
-                if count >= MAX_PARTS:
-                    return
     yield from _whole(text)
 
 

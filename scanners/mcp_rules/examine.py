@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from scanners.mcp_rules import (
     abilities,
@@ -16,7 +16,7 @@ from scanners.mcp_rules import (
     orders,
     reach,
 )
-from scanners.mcp_rules.matches import Match
+from scanners.mcp_rules.matches import Match, Unread, unread
 from scanners.mcp_rules.reading import (
     APART,
     Reading,
@@ -34,22 +34,33 @@ MAX_OF_ONE_ELEMENT = 10
 _WORD = re.compile("[A-Za-z]?[a-z0-9]+|[A-Z]+")
 
 
-def examine(document: Mapping[str, Any]) -> list[Match]:
+class Examined(NamedTuple):
+    """What the rules found, and what they did not read."""
+
+    matches: list[Match]
+    unread: list[Unread]
+
+
+def examine(document: Mapping[str, Any]) -> Examined:
     """Return the matches of all rules for texts in `document`, in its order.
 
     `document` has the shape of `Target.document`.
     """
     counts: dict[tuple[str, str], int] = {}
-    kept = []
+    kept: list[Match] = []
+    gaps: dict[str, Unread] = {}
     for match in _matches(document):
+        if isinstance(match, Unread):
+            gaps.setdefault(match.element, match)
+            continue
         at = (match.rule, match.element)
         counts[at] = counts.get(at, 0) + 1
         if counts[at] <= MAX_OF_ONE_ELEMENT:
             kept.append(match)
-    return kept
+    return Examined(kept, list(gaps.values()))
 
 
-def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
+def _matches(document: Mapping[str, Any]) -> Iterator[Match | Unread]:
     yield from launching.find(document)
     yield from between.find(document)
     for position, tool in enumerate(document.get("tools") or []):
@@ -61,6 +72,8 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match]:
         read = []
         for text, ways in _looked_at(together):
             yield from hidden.find(text, ways)
+            if ways[0].left_out:
+                yield unread(text, ways[0].left_out)
             if said := spoken(text, ways, own):
                 read.append((text, said))
         like = likeness.likeness_of(read, own)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from scanners.mcp_rules.matches import Match, Span, shown
+from scanners.mcp_rules.matches import Match, Span, Unread, shown
 from scanners.mcp_rules.packages import Package, package_of, resembled
 from scanners.mcp_rules.servers import Server, escape, located_servers
 
@@ -19,7 +19,7 @@ OPEN, WILDCARD, INJECTED = "MCP-CONFIG-016", "MCP-CONFIG-017", "MCP-CONFIG-018"
 UNVERIFIED, LOOKUP, INLINE = "MCP-CONFIG-019", "MCP-CONFIG-020", "MCP-CONFIG-021"
 TEMPORARY, APPROVED, ELSEWHERE = "MCP-CONFIG-022", "MCP-CONFIG-023", "MCP-CONFIG-024"
 
-MAX_LINE = 20_000  # characters of a command line
+MAX_LINE = 200_000  # characters of a command line
 
 _SHELLS = frozenset(
     {"sh", "bash", "zsh", "dash", "ksh", "fish", "ash", "cmd", "powershell", "pwsh"}
@@ -103,10 +103,11 @@ _AUTH_KEYS = frozenset(
 _INTERNAL = (".internal", ".local", ".lan", ".svc", ".corp", ".home", ".intranet")
 
 
-def find(document: Mapping[str, Any]) -> Iterator[Match]:
-    """Yield what is dangerous in how servers are started."""
+def find(document: Mapping[str, Any]) -> Iterator[Match | Unread]:
+    """Yield what is dangerous in how servers are started, and what was not read."""
     for server in located_servers(document):
         start = _Start(server)
+        yield from start.unread()
         yield from start.command_line()
         yield from start.container()
         yield from start.package()
@@ -137,7 +138,8 @@ class _Start:
             # The whole line stands in `command`.
             self._command, *self._arguments = self._command.split()
             self._key = "command"
-        self._line = " ".join([self._command, *self._arguments])[:MAX_LINE]
+        line = " ".join([self._command, *self._arguments])
+        self._line, self._length = line[:MAX_LINE], len(line)
         program = re.split(r"[/\\]", self._command)[-1].lower()
         self._program = program.removesuffix(".exe")
 
@@ -152,6 +154,12 @@ class _Start:
             self._value.get(self._key), list
         )
         return "command" if is_whole else f"{self._key}/{position}"
+
+    def unread(self) -> Iterator[Unread]:
+        """What of the command line is too long to be looked at."""
+        if self._length > MAX_LINE:
+            why = f"of a command line of {self._length:,} characters {MAX_LINE:,}"
+            yield Unread(self._pointer, self._pointer, f"{why} were read")
 
     def command_line(self) -> Iterator[Match]:
         """Shells, programs in arguments, privileges."""

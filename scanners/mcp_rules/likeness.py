@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import repeat
 from pathlib import Path
@@ -34,7 +34,6 @@ from scanners.mcp_rules.texts import Role, Text
 WEIGHTS = Path(__file__).resolve().parent / "likeness.json"
 HINT, FOUND = "MCP-STATISTICS-001", "MCP-STATISTICS-002"
 BESIDE, PAIR, WORD = 0.5, 0.5, 0.5  # how much of a weight such a feature counts
-MAX_SENTENCES = 60
 _NEW = {quarters: f"NEW {quarters}" for quarters in range(-1, 4)}
 START = ""  # the feature that every text has
 DOUBT = 4.0  # weight of signs that one point of honesty outweighs
@@ -123,20 +122,17 @@ def weights() -> dict[str, Any]:
     return dict(json.loads(WEIGHTS.read_text("utf-8")))
 
 
-def examined(read: Read, about: Names) -> list[Examined]:
-    """Return the sentences of all texts of one element, with their features."""
-    return [
-        sentence
-        for text, spoken in read
-        if text.role not in (Role.NAME, Role.PARAMETER)
-        for way in spoken
-        for sentence in _examined(text, way, about)
-    ]
+def examined(read: Read, about: Names) -> Iterator[Examined]:
+    """Yield the sentences of all texts of one element, with their features."""
+    for text, spoken in read:
+        if text.role not in (Role.NAME, Role.PARAMETER):
+            for way in spoken:
+                yield from _examined(text, way, about)
 
 
 def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
     reading, english = way.reading, way.languages[0]
-    sentences = [sentence for sentence in english if sentence.tokens][:MAX_SENTENCES]
+    sentences = [sentence for sentence in english if sentence.tokens]
     slots = [slots_of(reading.text, sentence, about) for sentence in sentences]
     role = f"ROLE {_role(text)}"
     first = f"FIRST {role}"
@@ -194,11 +190,14 @@ def _orders(here: Slots) -> Iterator[str]:
                 yield f"{deed} > {thing}"
 
 
-def whole_of(sentences: Sequence[Examined]) -> dict[str, float]:
-    """Return the features of all that an element says, as if it were one sentence."""
+def whole_of(owned: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Return the features of all that an element says, as if it were one sentence.
+
+    `owned` are those that its sentences have of their own.
+    """
     found: dict[str, float] = {}
-    for sentence in sentences:
-        found |= sentence.own
+    for own in owned:
+        found |= own
     share = WHOLE / math.sqrt(len(found) or 1)
     return {name: value * share for name, value in found.items()}
 
@@ -213,17 +212,21 @@ def score(features: Mapping[str, float], part: str) -> float:
 
 def likeness_of(read: Read, about: Names) -> Likeness | None:
     """Return how like attacks the texts of an element are; None if they say nothing."""
-    sentences = examined(read, about)
-    if not sentences:
+    most, best = -math.inf, None
+    said: dict[str, float] = {}
+    for each in examined(read, about):
+        said |= each.own
+        is_like = score(each.features, "sentence")
+        if is_like > most:
+            most, best = is_like, each
+    if best is None:
         return None
-    scores = [score(sentence.features, "sentence") for sentence in sentences]
-    best = max(range(len(sentences)), key=scores.__getitem__)
-    text, reading, sentence, slots, *_ = sentences[best]
+    text, reading, sentence, slots, *_ = best
     things, orders = (
         tuple(_parts(sentence, slots, groups)) for groups in (THINGS, ORDERS)
     )
-    whole = score(whole_of(sentences), "whole")
-    return Likeness(scores[best] + whole, text, reading, sentence, things, orders)
+    whole = score(whole_of([said]), "whole")
+    return Likeness(most + whole, text, reading, sentence, things, orders)
 
 
 def find(likeness: Likeness) -> Iterator[Match]:

@@ -39,6 +39,20 @@ class Match:
     key: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A text of which the rules did not read all, and why, in words for people."""
+
+    pointer: str
+    element: str
+    why: str
+
+
+def unread(text: Text, why: str) -> Unread:
+    """Return the gap that `why` leaves in `text`."""
+    return Unread(text.pointer, text.element, f"{field_of(text)}: {why}")
+
+
 def in_text(
     rule: str, text: Text, spans: Sequence[Span], *, seen: str = "", key: str = ""
 ) -> Match:

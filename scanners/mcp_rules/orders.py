@@ -26,7 +26,6 @@ from scanners.mcp_rules.texts import Text
 
 HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
 TEMPLATE, SECRECY_ALONE = "MCP-INSTRUCTION-003", "MCP-INSTRUCTION-010"
-MAX_SENTENCES = 400
 
 MANNERS: dict[str, float] = SIGNS["manners"]
 WINDOW, ENOUGH = int(SIGNS["window"]), float(SIGNS["enough"])
@@ -117,7 +116,7 @@ def _in_reading(text: Text, way: Spoken, *, doubt: float) -> Iterator[Match]:
     is_plain = reading.how in PLAINLY
     enough = ENOUGH if is_plain else ENOUGH - 2
     for sentences in way.languages:
-        signs = _signs(reading.text, sentences[:MAX_SENTENCES])
+        signs = _signs(reading.text, sentences)
         is_doubted = is_plain and sentences[0].language == "en"
         least = enough + doubt if is_doubted else enough
         for rule, together in _rules(signs, least):
@@ -142,11 +141,11 @@ def _span(sign: Sign, reading: Reading) -> Span:
 def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]:
     """Yield each rule that matches with the signs that made it match."""
     best: dict[str, tuple[float, list[Sign]]] = {}
+    near = _near(signs)
     for act in signs:
         if act.name not in _RULES:
             continue
-        near = [sign for sign in signs if abs(sign.sentence - act.sentence) <= WINDOW]
-        together = {sign.name: sign for sign in reversed(near)} | {act.name: act}
+        together = near[act.sentence] | {act.name: act}
         score = _score(together.values())
         has_manner = any(name in MANNERS for name in together if name != act.name)
         alone = _WEIGHTS[act.name] >= ENOUGH or enough < ENOUGH
@@ -167,6 +166,27 @@ def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]
             if sign.name in (SECRECY, WITHHELD):
                 yield SECRECY_ALONE, [sign]
                 break
+
+
+def _near(signs: list[Sign]) -> dict[int, dict[str, Sign]]:
+    """Return by sentence the first sign of each name around it.
+
+    Of each name one: a text of nothing but signs takes no longer than another.
+    """
+    here: dict[int, dict[str, int]] = {}
+    for place, sign in enumerate(signs):
+        here.setdefault(sign.sentence, {}).setdefault(sign.name, place)
+    near = {}
+    for sentence in here:
+        first: dict[str, int] = {}
+        for other in range(sentence - WINDOW, sentence + WINDOW + 1):
+            for name, place in here.get(other, {}).items():
+                first[name] = min(place, first.get(name, place))
+        near[sentence] = {
+            name: signs[place]
+            for name, place in sorted(first.items(), key=lambda each: -each[1])
+        }
+    return near
 
 
 def _score(signs: Iterable[Sign]) -> float:

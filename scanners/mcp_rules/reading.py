@@ -17,7 +17,7 @@ from confusable_homoglyphs import confusables
 from scanners.mcp_rules import decoding
 
 MAX_DEPTH = 3
-MAX_READINGS = 40
+MAX_READINGS = 200
 MAX_TOGETHER = 20_000  # characters; what is longer is looked at text by text
 # No run of any code goes on behind two ends of lines.
 APART = "\n\n"
@@ -45,7 +45,8 @@ class Reading(NamedTuple):
     """One way to read a text; `how` is empty for the text as it is written.
 
     `places` holds the place of each character in the submitted text; without them the
-    reading stands there whole, from `start` to `end`.
+    reading stands there whole, from `start` to `end`. `left_out` says on the plain
+    reading, in words for people, what of the text no reading has.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Reading(NamedTuple):
     start: int = 0
     end: int = 0
     places: Sequence[int] | None = None
+    left_out: str = ""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return where text[start:end] stands in what was submitted."""
@@ -75,22 +77,43 @@ def is_plain(together: str) -> bool:
 
 def readings(text: str) -> list[Reading]:
     """Return all readings of `text`, the plain one first."""
-    text = text[:MAX_LENGTH]
+    whole, text = text, text[:MAX_LENGTH]
     plain = plain_reading(text)
-    found = [plain]
-    if plain.places is not None:
-        found += _hidden(text)
-    queue = list(found)
-    depth, budget = 0, MAX_LENGTH
-    while queue and depth < MAX_DEPTH:
-        queue = [inner for outer in queue for inner in _decoded(outer)]
-        queue = queue[: MAX_READINGS - len(found)]
-        budget -= sum(len(reading.text) for reading in queue)
-        if budget < 0:
+    found, left_out, budget = [plain], "", MAX_LENGTH
+    for reading, depth in _inside(text, found):
+        budget -= len(reading.text)
+        left_out = _too_much(len(found), budget, depth)
+        if left_out:
             break
-        found += queue
-        depth += 1
-    return found
+        found.append(reading)
+    if len(whole) > MAX_LENGTH:
+        left_out = f"of a text of {len(whole):,} characters {MAX_LENGTH:,} were read"
+    return [plain._replace(left_out=left_out), *found[1:]] if left_out else found
+
+
+def _inside(text: str, found: list[Reading]) -> Iterator[tuple[Reading, int]]:
+    """Yield what is spelt or coded in a text, and in how many codes.
+
+    `found` begins with the plain reading, and takes each that is yielded.
+    """
+    if found[0].places is not None:
+        yield from ((reading, 0) for reading in _hidden(text))
+    start, depth = 0, 0
+    while start < len(found):
+        level, start, depth = found[start:], len(found), depth + 1
+        for outer in level:
+            yield from ((inner, depth) for inner in _decoded(outer))
+
+
+def _too_much(count: int, budget: int, depth: int) -> str:
+    """Return why a text is not decoded further; "" if it is."""
+    if depth > MAX_DEPTH:
+        return f"a text is in codes within codes, and {MAX_DEPTH} were decoded"
+    if count >= MAX_READINGS:
+        return f"of a text with many parts in codes {MAX_READINGS} were decoded"
+    if budget < 0:
+        return f"of what a text has in codes {MAX_LENGTH:,} characters were decoded"
+    return ""
 
 
 def _decoded(outer: Reading) -> Iterator[Reading]:

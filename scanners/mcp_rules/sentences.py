@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from scanners.mcp_rules.lexicon import PLAIN, Lexicon, hinted, lexicons
 
-MAX_WORDS = 6_000  # of one text; its beginning and its end are read
 MIN_HINTS = 2
 SHORT = 14  # tokens
 # Small words of other languages that are English words, too.
@@ -186,7 +185,7 @@ def sentences_of(
     `own` are the names of the tool itself and of its parameters. The first sentence
     says what a tool does, unless `is_order`.
     """
-    tokens = _tokens(text)
+    tokens = _matched(text)
     hints: dict[str, int] = {}
     known = _hints()
     for word, _, _, _ in tokens:
@@ -215,20 +214,10 @@ def _hints() -> dict[str, tuple[str, ...]]:
     return {word: of for word, of in hinted().items() if word not in _ENGLISH}
 
 
-def _tokens(text: str) -> list[Token]:
-    if len(text) > 8 * MAX_WORDS:
-        half = 4 * MAX_WORDS
-        return [
-            *_matched(text, 0, half),
-            *_matched(text, len(text) - half, len(text)),
-        ]
-    return _matched(text, 0, len(text))
-
-
-def _matched(text: str, start: int, end: int) -> list[Token]:
+def _matched(text: str) -> list[Token]:
     tokens: list[Token] = []
     made = tuple.__new__  # half the price of Token(...), which calls just this
-    for match in _TOKEN.finditer(text, start, end):
+    for match in _TOKEN.finditer(text):
         kind = match.lastgroup or ""
         first, last = match.span()
         if kind == "plain":
@@ -247,7 +236,7 @@ def _matched(text: str, start: int, end: int) -> list[Token]:
 
 def _pieces(text: str, pattern: re.Pattern[str]) -> Iterator[Token]:
     """Cut a text without blanks into the words that are known."""
-    things = [t for t in _matched(text, 0, len(text)) if t.kind not in ("word", "mark")]
+    things = [t for t in _matched(text) if t.kind not in ("word", "mark")]
     known = [
         Token(match[0], "word", match.start(), match.end())
         for match in pattern.finditer(text)

@@ -1,6 +1,7 @@
 """What an MCP client may submit, and what it becomes."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -244,6 +245,21 @@ def test_ten_thousand_tools_are_a_document() -> None:
 def test_more_elements_than_the_limit_are_refused() -> None:
     with pytest.raises(DocumentError):
         read([{"name": "a"}] * 20_001)
+
+
+def test_long_keys_above_many_values_take_no_memory() -> None:
+    schema = {"k" * 100_000: [0] * 10_000}
+    raw = json.dumps({"tools": [tool("a", inputSchema=schema)]}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(DocumentError) as caught:
+            read_document(raw)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert caught.value.pointer == "/tools/0/inputSchema"
+    assert most < 50 * len(raw)
 
 
 def test_more_secrets_than_can_be_masked_are_refused() -> None:
