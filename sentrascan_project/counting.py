@@ -78,8 +78,8 @@ def count(name: str, window: int, seconds: int, quota: int = 0) -> int:
 
     With a `quota` a hundredth of it may be missing for each other process: see tallies.
     """
-    if hasattr(cache, "count"):
-        counted: int = cache.count(name, window, seconds, quota)
+    if counts := getattr(cache, "count", None):
+        counted: int = counts(name, window, seconds, quota)
         return counted
     key = f"{name}:{window}"
     if cache.add(key, 1, timeout=seconds + 1):

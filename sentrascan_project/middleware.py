@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
@@ -111,9 +111,10 @@ class LiveConnectionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if connection.vendor == "postgresql" and connection.connection is not None:
-            is_quiet = _is_quiet(connection.connection.fileno())
-            connection.health_check_done = is_quiet  # type: ignore[attr-defined]  # not in its stubs
+        # This thread's: each name of `connection` would look for it again.
+        kept = connections[DEFAULT_DB_ALIAS]
+        if kept.vendor == "postgresql" and kept.connection is not None:
+            kept.health_check_done = _is_quiet(kept.connection.fileno())  # type: ignore[attr-defined]  # not in its stubs
         return self.get_response(request)
 
 

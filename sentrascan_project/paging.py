@@ -258,6 +258,10 @@ class KeysetPagination(BasePagination):
         return page
 
     def get_paginated_response(self, data: Any) -> Response:
+        return Response(data, headers=self.headers())
+
+    def headers(self) -> dict[str, str]:
+        """Return what an answer says of the page that was read last."""
         headers = {
             "X-Total-Count": str(min(self.total, COUNTED)),
             "X-Total-Count-Type": "exact" if self.total <= COUNTED else "at_least",
@@ -266,7 +270,7 @@ class KeysetPagination(BasePagination):
             headers["Link"] = ", ".join(
                 f'<{url}>; rel="{rel}"' for rel, url in self.links.items()
             )
-        return Response(data, headers=headers)
+        return headers
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         return schema
@@ -325,8 +329,9 @@ def _position(request: Request, order: Order) -> tuple[bool, list[Any]]:
 def _links(request: Request, cursors: Mapping[str, str]) -> dict[str, str]:
     if not cursors:
         return {}
-    path, query = request.path, request.META["QUERY_STRING"]
-    start, end = _around_cursor(f"{request.scheme}://{request.get_host()}", path, query)
+    http = request._request
+    site = f"{http.scheme}://{http.get_host()}"
+    start, end = _around_cursor(site, http.path, http.META["QUERY_STRING"])
     return {rel: f"{start}{cursor}{end}" for rel, cursor in cursors.items()}
 
 

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 def answer(request: Request, data: Any, *, is_final: bool) -> HttpResponse:
     """Return `data`, or 304 when the client has these very bytes."""
-    body = _rendered(request, data)
+    body = rendered(request, data)
     if not is_final:
         return HttpResponse(body, "application/json")
     etag = _etag(body)
@@ -41,10 +41,11 @@ def is_expected(request: Request, data: Any) -> bool | None:
     if wanted is None:
         return None
     known = parse_etags(wanted)
-    return known == ["*"] or _etag(_rendered(request, data)) in known
+    return known == ["*"] or _etag(rendered(request, data)) in known
 
 
-def _rendered(request: Request, data: Any) -> bytes:
+def rendered(request: Request, data: Any) -> bytes:
+    """Return the bytes of an answer, by the renderer that was agreed on."""
     return bytes(request.accepted_renderer.render(data))  # type: ignore[arg-type]  # its stubs want a string
 
 

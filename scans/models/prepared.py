@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import orjson
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import QuerySet
 from django.db.models.query import ValuesListIterable
 from psycopg import adapters
@@ -68,14 +68,16 @@ class Statement:
 
     def read(self, parameters: Sequence[Any] | None) -> list[Any]:
         """Return dicts for `values()`, sequences for `values_list()`."""
-        with connection.cursor() as cursor, preparing(connection):
+        # This thread's: each name of `connection` would look for it again.
+        here = connections[DEFAULT_DB_ALIAS]
+        with here.cursor() as cursor, preparing(here):
             cursor.cursor.adapters.register_loader("timestamptz", _READ_TIME)
             cursor.execute(self.sql, parameters)
             found = [list(row) for row in cursor.fetchall()]
         for place, expression, converters in self.converters:
             for convert in converters:
                 for row in found:
-                    row[place] = convert(row[place], expression, connection)
+                    row[place] = convert(row[place], expression, here)
         if self.gives_dicts:
             return [dict(zip(self.names, row, strict=True)) for row in found]
         return found

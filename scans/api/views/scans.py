@@ -48,8 +48,8 @@ class ScanListView(IdempotentPostMixin, ListDoor):
         parameters=[ScanQuery],
         responses=ScanSerializer(many=True),
     )
-    def get(self, request: Request) -> Response:
-        return self.page(SCAN_ROWS, (), scan_shape_of)
+    def get(self, request: Request) -> HttpResponse:
+        return self.ready_page(SCAN_ROWS, (), scan_shape_of)
 
     @extend_schema(
         operation_id="submit_scan",
