@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from scanners.mcp_rules.grammar import leaning, negated, ordered
+from scanners.mcp_rules.grammar import leaning, negated, opens, ordered
 from scanners.mcp_rules.lexicon import BASE, S_FORM
 from scanners.mcp_rules.sentences import Hit, Sentence
 
@@ -39,6 +39,7 @@ class Act:
     unless: frozenset[str]
     weight: float
     rule: str
+    certain: bool  # however honest the rest of the text reads
 
 
 def _act(name: str, data: Mapping[str, Any]) -> Act:
@@ -56,6 +57,7 @@ def _act(name: str, data: Mapping[str, Any]) -> Act:
         unless=frozenset(data.get("unless", ())),
         weight=float(data["weight"]),
         rule=data["rule"],
+        certain=bool(data.get("certain")),
     )
 
 
@@ -68,6 +70,7 @@ _BEGINNING = {
 }
 ORDER = "orders something"
 ORDINARY = "MCP-DATA-003"  # of what every other tool reads and hands over
+_DOING = ("send", "pass", "read", "run", "call", "change", "reach")
 _DETERMINERS = frozenset(
     {"the", "a", "an", "all", "every", "each", "any", "this", "that", "its", "your"}
     | {"their", "it", "them", "users", "no", "what", "whatever", "everything", "both"}
@@ -159,15 +162,27 @@ def order_of(sentence: Sentence) -> tuple[str, int, int, int] | None:
     return None
 
 
+def orders_any(sentence: Sentence) -> bool:
+    """Whether `sentence` orders to send, write, run or fetch whatever it may be."""
+    if order_of(sentence) is not None:
+        return True
+    verbs = sentence.of(*_DOING)
+    return any(ordered(sentence, v) or opens(sentence, v) for v in verbs)
+
+
 def _heads(sentence: Sentence, act: Act, *, leans: bool) -> Iterator[Hit]:
     """Yield the words that an act may begin with."""
     yield from sentence.of(*act.nouns)
     for verb in sentence.of(*act.verbs):
-        if ordered(sentence, verb, leans=leans):
+        is_plain = act.certain and opens(sentence, verb)
+        if is_plain or ordered(sentence, verb, leans=leans):
             yield verb
     for verb in sentence.of(*act.never):
-        is_order = sentence.language == "en" and verb.form != S_FORM
-        if is_order and negated(sentence, verb):
+        if sentence.language != "en":
+            is_forbidden = "not" in sentence.hits
+        else:
+            is_forbidden = verb.form != S_FORM and negated(sentence, verb)
+        if is_forbidden:
             yield verb
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scanners.mcp_rules.lexicon import BASE, PAST
+from scanners.mcp_rules.lexicon import BASE, ING, PAST
 from scanners.mcp_rules.sentences import Hit, Sentence
 
 NEGATED_WITHIN = 4
@@ -66,6 +66,8 @@ _LEANING = frozenset(
     {"modal", "condition", "you", "secretly", "not", "model", "always", "name"}
     | {"other_tool", "danger_words", "harm", "later"}
 )
+# "Begin by reading it" orders as "read it" does.
+_STARTS = frozenset({"begin", "start", "open", "continue", "proceed", "finish", "end"})
 _BE = frozenset({"be", "been", "get", "being"})
 # "Do not forget to send it" orders it.
 _LIFTS = frozenset({"hesitate", "forget", "fail", "only"})
@@ -101,11 +103,20 @@ def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
         return not negated(sentence, hit)
     if hit.form == BASE:
         return _is_imperative(sentence, hit) and not negated(sentence, hit)
+    if hit.form == ING:
+        starts = sentence.word(hit.first - 2) in _STARTS
+        return starts and sentence.word(hit.first - 1) in ("by", "with")
     if hit.form == PAST:
         before = {sentence.word(hit.first - step) for step in (1, 2)}
         has_modal = bool(sentence.has("modal", hit.first - 6, hit.first))
         return bool(before & _BE) and has_modal and not negated(sentence, hit)
     return False
+
+
+def opens(sentence: Sentence, hit: Hit) -> bool:
+    """Whether a sentence begins with the base form `hit`, order or description."""
+    is_base = sentence.language == "en" and hit.form == BASE
+    return is_base and _begins(sentence, hit) and not negated(sentence, hit)
 
 
 def _is_imperative(sentence: Sentence, hit: Hit) -> bool:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from scanners.mcp_rules.acts import ACTS, SIGNS, acts_of, order_of
+from scanners.mcp_rules.acts import ACTS, SIGNS, acts_of, order_of, orders_any
 from scanners.mcp_rules.manners import (
     APPROVAL,
     SECRECY,
@@ -34,6 +34,7 @@ WINDOW, ENOUGH = int(SIGNS["window"]), float(SIGNS["enough"])
 _PROOFS = frozenset({"marked as an order", "hides its own deed"})
 _RULES = {name: act.rule for name, act in ACTS.items()}
 _RULES |= {SECRECY: HIDDEN, APPROVAL: UNASKED}
+_CERTAIN = frozenset(name for name, act in ACTS.items() if act.certain)
 _WEIGHTS = MANNERS | {name: act.weight for name, act in ACTS.items()}
 
 _TEMPLATE = re.compile(
@@ -48,10 +49,18 @@ _MARKED = re.compile(
       |override|directive|mandatory|urgent|internal|developer|priority|attention)
       (?![ _-]?notes?>)(?:[ _:-][^<>\n]{0,60})?>
     | \[(?:system|admin|override|instructions?|hidden|internal)\b[^\[\]\n]{0,60}\]
+    | \[/?(?:[a-z]{2,20}_)?(?:system|override|directive|priority|instruction|bypass)
+      (?:_[a-z]{2,20})?\] | <\|/?(?:priority|system|override)\|>
     | \#{3,}\s{0,4}(?:system|instruction|override|important)
     | -{3,}\s{0,4}(?:system|instruction|begin|end)\b
     | ={3,}\s{0,4}(?:system|begin|instruction)
     """
+)
+_LABEL = re.compile(
+    r"(?:\A|(?<=[.!?>\n*\]:] )|(?<=[.!?>\n*\]]))"
+    r"(?:(?:SYSTEM|GLOBAL|ADMIN|DEVELOPER|PRIORITY|HIDDEN|CONTEXT)[ _]"
+    r"(?:DIRECTIVE|RULE|UPDATE|OVERRIDE|NOTE|NOTICE|INSTRUCTION|MODE|MESSAGE|COMMAND)S?\b"
+    r"|(?:SYSTEM|OVERRIDE|ADMIN|SILENT)(?=:))"
 )
 _DANGER = re.compile(
     r"""(?ix)
@@ -68,8 +77,41 @@ _DANGER = re.compile(
     | \b(?:cat|type)\s+(?:~|/etc|\.env|\$HOME) | \bmkfs\b | \bdd\s+if=
     """
 )
+# Addresses that answer only from within: metadata of a cloud, the machine itself.
+_INSIDE = re.compile(
+    r"""(?ix)
+    \b169\.254\.(?:169\.254|170\.2)\b | \b100\.100\.100\.200\b | \bfd00:ec2::254\b
+    | \bmetadata\.google\.internal\b | \bmetadata\s+(?:ip|endpoints?|service)\b
+    | \bcomputeMetadata/ | \blatest/(?:meta-data|user-data)\b | \bgopher://
+    | \bhttps?://(?:127\.0\.0\.1|localhost|\[::1\]|0\.0\.0\.0)
+      (?::(?:22|2375|2376|6379|9200|10250|8500))?/?\S{0,40}
+      (?=.{0,60}(?:\[::1\]|localhost|127\.0\.0\.1))
+    | \bfile:///(?:etc|proc|root)\b
+    """
+)
+_EXPLOIT = re.compile(
+    r"""(?ix)
+    <script\b[^>]{0,200}> | \bonerror\s{0,2}= | \bonload\s{0,2}= | \bjavascript:\w
+    | \bdocument\.cookie\b | '\s{0,2}or\s+'?\w{1,5}'?\s{0,2}=\s{0,2}'?\w
+    | \bunion\s+(?:all\s+)?select\b
+    | ;\s{0,4}(?:drop\s+table|delete\s+from|truncate|id\b|cat\s|rm\s|curl\s|wget\s)
+    | (?:\.\./){3} | (?:\.\./){1,2}\.\. | \$\{jndi: | /etc/cron | /proc/self/
+    """
+)
 _COMMENT = re.compile(r"<!--|\[(?://|comment|hidden)\]: ")
-# Without one of its marks, in small letters, a pattern has nothing to find.
+# Without one of its marks, in small letters but for labels, a pattern finds nothing.
+_LABELS = (
+    *("SYSTEM", "GLOBAL", "ADMIN", "DEVELOPER", "PRIORITY", "HIDDEN", "CONTEXT"),
+    *("OVERRIDE:", "SILENT:"),
+)
+_ADDRESSES = (
+    *("169.254", "100.100", "metadata", "user-data", "gopher", "localhost"),
+    *("127.0.0.1", "file:///", "fd00:"),
+)
+_FRAGMENTS = (
+    *("<script", "onerror", "onload", "javascript:", "document.cookie", "' or", "'or"),
+    *("union ", "; ", ";d", ";t", "../", "jndi", "/etc/cron", "/proc/self"),
+)
 _COMMANDS = (
     *("curl", "wget", "fetch", "rm -", "chmod", "nc ", "/dev/tcp", "base64", "eval"),
     *("os.system", "subprocess", "npm i", "crontab", "mkfifo", "* * *", "powershell"),
@@ -80,7 +122,12 @@ _PATTERNS = (
     ("marked as an order", _MARKED, ("<", "[", "###", "---", "===")),
     ("dangerous command", _DANGER, _COMMANDS),
     ("in a comment", _COMMENT, ("<!--", "]: ")),
+    ("marked as an order", _LABEL, _LABELS),
+    ("reaches inside the network", _INSIDE, _ADDRESSES),
+    ("plants an exploit", _EXPLOIT, _FRAGMENTS),
 )
+# Honest texts name these; to order something with them is another thing.
+_ORDERED = frozenset({"reaches inside the network", "plants an exploit"})
 _QUOTES = "\"'\u201c\u201d"
 
 
@@ -152,7 +199,8 @@ def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]
         rule = _RULES[act.name]
         if act.name not in ACTS and _PROOFS.isdisjoint(together):
             continue
-        is_enough = score >= enough and (has_manner or alone)
+        least = min(enough, ENOUGH) if act.name in _CERTAIN else enough
+        is_enough = score >= least and (has_manner or alone)
         if is_enough and score > best.get(rule, (0, []))[0]:
             best[rule] = (score, _shown_first(act, together))
     yield from ((rule, signed) for rule, (_, signed) in best.items())
@@ -246,12 +294,17 @@ def _in_text(text: str, spoken: list[Sentence]) -> Iterator[Sign]:
     """Yield what no word shows: marks and commands."""
     small = text.lower()
     for name, pattern, marks in _PATTERNS:
-        if not spoken or not _holds(small, marks):
+        said = text if marks is _LABELS else small
+        if not spoken or not _holds(said, marks):
             continue
         starts = [sentence.tokens[0].start for sentence in spoken]
         for match in pattern.finditer(text):
             sentence = spoken[max(bisect_right(starts, match.start()) - 1, 0)]
-            if name not in ACTS or "discuss" not in sentence.hits:
+            if name in _ORDERED:
+                is_meant = orders_any(sentence) and "refused" not in sentence.hits
+            else:
+                is_meant = name not in ACTS or "discuss" not in sentence.hits
+            if is_meant:
                 yield Sign(name, sentence.position, *match.span())
 
 

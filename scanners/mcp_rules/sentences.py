@@ -74,6 +74,12 @@ PRIVATE_FILE = re.compile(
     """
 )
 
+# Files that assistants read as their own rules.
+AGENT_FILE = re.compile(
+    r"(?:^|[/\\])(?:(?:claude|agents?|gemini|memory)\.md|\.?cursorrules|\.windsurfrules"
+    r"|copilot-instructions\.md|\.clinerules)$|\.cursor/rules"
+)
+
 # An address that is to be completed with something.
 _CARRIER = re.compile(
     r"[?&/][\w.-]{1,40}=(?:[\[{<%$]|data|base64|content|encoded|\.\.\.)"
@@ -306,6 +312,8 @@ def _thing(token: Token) -> tuple[str, ...]:
     """Return the classes of what is no word."""
     if token.kind == "path" and _SAMPLE.search(token.word):
         return ("path", "sample_file")
+    if token.kind == "path" and AGENT_FILE.search(token.word):
+        return ("path", "agent_file")
     if token.kind == "path" and PRIVATE_FILE.search(token.word):
         return ("path", "secret_path")
     if token.kind == "url" and _CARRIER.search(token.word):
