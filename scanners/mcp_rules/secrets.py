@@ -243,7 +243,12 @@ def _in_argument(text: str, before: str) -> Iterator[tuple[str, str]]:
         bare = _SCHEME.sub("", text.strip())
         if not is_placeholder(bare) and not bare.startswith("-"):
             hits.append(("argument of a secret's name", bare))
-    yield from hits or islice(_in_assignments(text), MAX_OF_ONE_TEXT)
+    hits = hits or list(islice(_in_assignments(text), MAX_OF_ONE_TEXT))
+    # A switch of any name may be given one.
+    bare = text.partition("=")[2] if text.startswith("-") else text
+    if not hits and looks_random(bare):
+        hits.append(("random value", bare))
+    yield from hits
 
 
 def _strings(value: Any, pointer: str, key: str) -> Iterator[tuple[str, str, str]]:

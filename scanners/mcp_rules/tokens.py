@@ -1,8 +1,4 @@
-"""What a credential looks like. Standard library only.
-
-The formats are the ones that their issuers document (GitHub, GitLab, AWS, Google,
-Slack, Stripe, OpenAI, Anthropic, Hugging Face, npm, PyPI, RFC 7519, RFC 7468).
-"""
+"""What a credential looks like: by its form, or by chance. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,31 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-FORMATS: dict[str, str] = {
-    "GitHub token": r"gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{22,255}",
-    "GitLab token": r"gl(?:pat|ptt|dt|rt|cbt|soat)-[A-Za-z0-9_.-]{20,}",
-    "AWS access key": r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
-    "Google API key": r"AIza[A-Za-z0-9_-]{35}",
-    "Google OAuth token": r"ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}",
-    "Slack token": r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}",
-    "Slack webhook": r"hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{20,}",
-    "Stripe key": r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/]{24,}",
-    # Two digits tell a key from a word such as sk-learn-and-so-on.
-    "API key": r"sk-(?=[\w-]*[0-9][\w-]*[0-9])[A-Za-z0-9_-]{20,}",
-    "Hugging Face token": r"hf_[A-Za-z0-9]{30,}",
-    "npm token": r"npm_[A-Za-z0-9]{36}",
-    "PyPI token": r"pypi-[A-Za-z0-9_-]{50,}",
-    "SendGrid key": r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
-    "Notion token": r"ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{40,}",
-    "Telegram bot token": r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
-    "DigitalOcean token": r"do[opr]_v1_[a-f0-9]{64}",
-    "SentraScan key": r"ssk_[A-Za-z0-9]{8}_[A-Za-z0-9]{38}",
-    "JSON Web Token": r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
-    "private key": (
-        r"-----BEGIN[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"[A-Za-z0-9+/=\s\\:,.-]{40,}"
-    ),
-}
+from scanners.mcp_rules.formats import FORMATS, MARKED, MARKERS
+
 _GROUPS = {f"f{number}": kind for number, kind in enumerate(FORMATS)}
 
 
@@ -52,15 +25,10 @@ TOKEN = re.compile(
     + "|".join(_alternative(n, form) for n, form in enumerate(FORMATS.values()))
     + ")"
 )
-# One of these stands in every token: most texts have none, and need no pattern.
-MARKERS = (
-    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-"),
-    *("gldt-", "glrt-", "glcbt-", "glsoat-", "AKIA", "ASIA", "ABIA", "ACCA", "AIza"),
-    *("ya29.", "GOCSPX-", "xox", "xapp-", "hooks.slack", "k_live_", "k_test_"),
-    *("whsec_", "sk-", "hf_", "npm_", "pypi-", "SG.", "ntn_", "secret_", ":AA"),
-    *("_v1_", "ssk_", "eyJ", "PRIVATE KEY"),
-)
-_MARKED = re.compile("|".join(map(re.escape, MARKERS)))
+_MARKED = re.compile("|".join([*map(re.escape, MARKERS), *MARKED]))
+# No token is shorter, and each but a private key has as many characters in a row.
+MIN_TOKEN = 14
+_LONG = re.compile(r"(?<![\w.:/+=~-])[\w.:/+=~-]{14}")
 
 _PLACEHOLDER = re.compile(
     r"""(?ix)
@@ -82,6 +50,11 @@ _PLACEHOLDER = re.compile(
 _PATH = re.compile(r"(?:[A-Za-z]:[\\/]|~?/|\.{1,2}/|\\\\)[\w .~@%+=:,\\/-]*")
 _WORD = re.compile(r"[A-Za-z]{1,11}(?:[-_ .][A-Za-z]{1,11})*")
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
+# What pages and lock files show: digests of files, the key of a project in PostHog.
+_PUBLIC = ("sha256-", "sha384-", "sha512-", "phc_")
+_RUNS = re.compile(
+    r"[A-Za-z]?[a-z]{3,}"
+)  # of letters, as names have and chance has not
 
 MAX_PLACEHOLDER = 300
 MIN_SECRET = 6  # characters; a shorter value could not be masked without noise
@@ -89,7 +62,7 @@ MIN_SECRET = 6  # characters; a shorter value could not be masked without noise
 
 def tokens_in(text: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, value) of every credential of a documented format in `text`."""
-    if not _MARKED.search(text):
+    if not may_hold_one(text):
         return
     for match in TOKEN.finditer(text):
         if _is_live(match.group()):
@@ -98,11 +71,19 @@ def tokens_in(text: str) -> Iterator[tuple[str, str]]:
 
 def without_tokens(text: str) -> str:
     """Return `text` with every credential of a documented format masked."""
-    if not _MARKED.search(text):
+    if not may_hold_one(text):
         return text
     return TOKEN.sub(
         lambda match: masked(match[0]) if _is_live(match[0]) else match[0], text
     )
+
+
+def may_hold_one(text: str) -> bool:
+    """Whether it is worth looking for tokens in `text`."""
+    if len(text) < MIN_TOKEN:
+        return False
+    has_run = _LONG.search(text) or "PRIVATE KEY" in text
+    return bool(has_run and _MARKED.search(text))
 
 
 def masked(value: str) -> str:
@@ -129,9 +110,13 @@ def is_placeholder(value: str) -> bool:
 def looks_random(value: str) -> bool:
     """Whether `value` is a long mixed string that nobody would type.
 
-    Hexadecimal digests and UUIDs name things in public and do not count.
+    Hexadecimal digests and UUIDs name things in public and do not count, nor do names.
     """
     if not _RANDOM.fullmatch(value) or "//" in value or value.count("/") > 3:
+        return False
+    if value.startswith(_PUBLIC) or sum(map(len, _RUNS.findall(value))) * 2 > len(
+        value
+    ):
         return False
     classes = (str.islower, str.isupper, str.isdigit)
     if not all(any(check(char) for char in value) for check in classes):
