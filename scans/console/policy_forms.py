@@ -35,7 +35,7 @@ class DocumentForm(forms.Form):
         strip=False,
         required=False,
         widget=forms.Textarea(
-            {"rows": 18, "spellcheck": "false", "autocapitalize": "off"}
+            {"rows": 12, "spellcheck": "false", "autocapitalize": "off"}
         ),
     )
     document: dict[str, Any]

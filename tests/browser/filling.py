@@ -203,13 +203,24 @@ def history(dice: random.Random) -> list[Any]:
         runs += [one_run(scan, scanner, found) for scanner in _scanners(kind)]
         findings += [one_finding(scan, i, each) for i, each in enumerate(found)]
     Scan.objects.bulk_create(scans, batch_size=200)
-    details = [ScanDetail(scan=scan, reasons=_reasons(scan)) for scan in scans]
+    scanned(scans)
+    told = {"evidence": {"gaps": [], "more_gaps": 0, "has_sbom": False}}
+    details = [ScanDetail(scan=s, reasons=_reasons(s), **told) for s in scans]
     ScanDetail.objects.bulk_create(details, batch_size=200)
     snapshots = [ScanSnapshot(scan=scan, elements=_elements(scan)) for scan in scans]
     ScanSnapshot.objects.bulk_create(snapshots, batch_size=200)
     ScannerRun.objects.bulk_create(runs, batch_size=200)
     Finding.objects.insert_many(findings)
     return scans
+
+
+def scanned(scans: list[Any]) -> None:
+    """Have each target know its newest scan, as a worker would."""
+    from scans.models import Target
+
+    for scan in scans:
+        newest = {"last_scan_at": scan.created_at, "last_scan_id": scan.pk}
+        Target.objects.filter(pk=scan.target_record_id).update(**newest)
 
 
 def one_scan(
@@ -344,7 +355,8 @@ def _reasons(scan: Any) -> list[str]:
     if scan.verdict == "pass":
         return ["No finding at or above high, and everything was looked at."]
     if scan.verdict == "fail":
-        return [f"{scan.critical_count + scan.high_count} findings at or above high"]
+        grave = scan.critical_count + scan.high_count
+        return [f"{grave} finding{'s' if grave > 1 else ''} at or above high"]
     return ["extra/blob.bin was examined by no scanner"]
 
 
