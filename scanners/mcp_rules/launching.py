@@ -11,6 +11,21 @@ from urllib.parse import urlsplit
 from scanners.mcp_rules.matches import Match, Span, Unread, shown
 from scanners.mcp_rules.packages import Package, package_of, resembled
 from scanners.mcp_rules.servers import Server, escape, located_servers
+from scanners.mcp_rules.variables import (
+    UNASKED,
+    UNCHECKED,
+    is_unverified,
+    loads_code,
+    moves_lookup,
+    moves_registry,
+)
+from scanners.mcp_rules.wrappers import (
+    SHELL_SWITCH,
+    SHELLS,
+    Inner,
+    inners_of,
+    program_of,
+)
 
 UNPINNED, IMITATION, DOWNLOAD = "MCP-CONFIG-007", "MCP-CONFIG-008", "MCP-CONFIG-009"
 SHELL, ROOT, PRIVILEGED = "MCP-CONFIG-010", "MCP-CONFIG-011", "MCP-CONFIG-012"
@@ -21,12 +36,8 @@ TEMPORARY, APPROVED, ELSEWHERE = "MCP-CONFIG-022", "MCP-CONFIG-023", "MCP-CONFIG
 
 MAX_LINE = 200_000  # characters of a command line
 
-_SHELLS = frozenset(
-    {"sh", "bash", "zsh", "dash", "ksh", "fish", "ash", "cmd", "powershell", "pwsh"}
-)
 _PROGRAMS = re.compile(r"(?:python[\d.]*|node|nodejs|deno|bun|perl|ruby|php|osascript)")
 _INLINE = frozenset({"-c", "-e", "--eval", "-p", "eval", "-r", "--print"})
-_SHELL_SWITCH = re.compile(r"(?i)-(?:[a-z]{0,4}c|enc?|encodedcommand|command)|/[ck]")
 # What fetches and runs, opens a shell to the outside, or sends files away.
 _ATTACK = re.compile(
     r"""(?ix)
@@ -46,6 +57,11 @@ _ATTACK = re.compile(
       |urllib|compile|await\s+\(?await\s+fetch|bytes\.fromhex|codecs)
     | (?:os\.system|subprocess\.\w{1,20}|child_process|execsync|os\.popen)\b[^\n]{0,200}
       (?:curl|wget|https?://|\bnc\b|/bin/(?:ba)?sh|powershell)
+    # In one order or the other: what is fetched is run.
+    | (?:(?<![\w.])(?:eval|exec|compile)|\bnew\s+function)\s{0,2}\([^\n]{0,200}?
+      (?:urlopen|urllib|requests\.get|httpx\.|https?\.get|\bfetch\s{0,2}\()
+    | (?:urlopen|requests\.get|httpx\.get|\bfetch\s{0,2}\(|https?['"]?\)?\.get\s{0,2}\()
+      [^\n]{0,400}?(?:(?<![\w.])(?:eval|exec)\s{0,2}\(|\bnew\s+function\s{0,2}\(|\bvm\.run)
     | socket\.socket[^\n]{0,300}(?:dup2|subprocess|pty\.spawn) | pty\.spawn
     | \brm\s+-[a-z]{0,4}r[a-z]{0,4}\s+(?:~|/|\$HOME)(?:\s|$|\*) | :\(\)\s{0,2}\{
     | \bmshta\b | \bcertutil\b[^\n]{0,100}-urlcache | \bregsvr32\b | \bbitsadmin\b
@@ -54,41 +70,26 @@ _ATTACK = re.compile(
     """
 )
 _PRIVILEGES = re.compile(
-    r"(?i)--privileged(?:=true)?|--cap-add[= ](?:all|sys_admin|sys_ptrace|sys_module"
-    r"|net_admin|dac_read_search)|--(?:pid|net|network|ipc|uts|userns)[= ]host"
-    r"|--security-opt[= ](?:(?:seccomp|apparmor)[=:]unconfined|label[=:]disable)"
+    r"(?i)--privileged(?:=true)?(?![=\w])|--cap-add[= ](?:cap_)?(?:all|sys_admin"
+    r"|sys_ptrace|sys_module|sys_rawio|sys_boot|sys_time|net_admin|net_raw|bpf|perfmon"
+    r"|mknod|mac_admin|dac_override|dac_read_search|checkpoint_restore)"
+    r"|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host"
+    r"|--security-opt[= ](?:(?:seccomp|apparmor|systempaths)[=:]unconfined"
+    r"|label[=:]disable|no-new-privileges[=:]false)|--volumes-from[= ]\S"
+    r"|--device[= ]/dev/(?:mem|kmem|kmsg|port|sd\w|nvme\w|vd\w|xvd\w|disk|dm-|mapper)"
+    r"|--group-add[= ](?:docker|root|0)\b"
 )
 _HOST_PART = re.compile(
     r"(?i)(?:/|~/?|\$\{?HOME\}?/?|\$\{?USERPROFILE\}?|[a-z]:[\\/]?|/(?:etc|root|home|var"
-    r"|usr|proc|sys|dev|boot|Users|var/lib/docker|run|opt|bin|lib)/?"
+    r"|mnt|media|lib64|mnt/c|run/user|usr|proc|sys|dev|boot|Users|var/lib/docker|run|opt|bin|lib)/?"
     r"|(?:/home/[^/]{1,60}|/Users/[^/]{1,60})/?"
-    r"|.{0,200}(?:docker\.sock|containerd\.sock|podman\.sock|/\.ssh|/\.aws|/\.kube|/\.gnupg"
-    r"|/\.docker|/\.config/gcloud|/\.azure)(?:/.{0,100})?)"
+    r"|.{0,200}(?:docker\.sock|containerd\.sock|podman\.sock|crio\.sock|/\.ssh|/\.aws|/\.kube|/\.gnupg"
+    r"|/\.docker|/\.config/gcloud|/\.azure|/\.netrc|/\.npmrc|/\.git-credentials|/\.password-store)(?:/.{0,100})?)"
 )
 _WILDCARD = re.compile(
-    r"(?i)(?:^|[=\s:/@])(?:0\.0\.0\.0|\[::\]|\*:\d{2,5})(?:$|[:/\s])|--host[= ]::$"
+    r"(?i)(?:^|[=\s:/@])(?:0\.0\.0\.0|\[::\]|\*:\d{2,5})(?:$|[:/\s])"
+    r"|--host[= ](?:::|\*)$|^(?:\[?::\]?|:::\d{2,5})$"
 )
-_LOADERS = {
-    "LD_PRELOAD": "", "LD_AUDIT": "", "LD_LIBRARY_PATH": r"(?:^|:)(?:/tmp|/dev/shm|\.)",
-    "DYLD_INSERT_LIBRARIES": "", "DYLD_FRAMEWORK_PATH": "", "BASH_ENV": "", "ENV": r"/",
-    "PYTHONSTARTUP": "", "PYTHONINSPECT": "", "PERL5OPT": "", "RUBYOPT": "-r",
-    "PROMPT_COMMAND": "", "GIT_SSH_COMMAND": "", "GIT_EXTERNAL_DIFF": "",
-    "NODE_OPTIONS": r"(?:--(?:require|import|loader|experimental-loader|inspect)|-r\b)",
-    "JAVA_TOOL_OPTIONS": r"-(?:javaagent|agentlib|agentpath)",
-    "_JAVA_OPTIONS": r"-(?:javaagent|agentlib|agentpath)",
-    "PYTHONBREAKPOINT": "", "PYTHONWARNINGS": r"::\w+\.",
-    "NODE_REPL_EXTERNAL_MODULE": "",
-}  # fmt: skip
-_UNVERIFIED = {
-    "NODE_TLS_REJECT_UNAUTHORIZED": r"0", "PYTHONHTTPSVERIFY": r"0",
-    "GIT_SSL_NO_VERIFY": r"(?i)1|true", "CURL_INSECURE": r"(?i)1|true",
-    "NPM_CONFIG_STRICT_SSL": r"(?i)false|0", "DANGEROUSLY_OMIT_AUTH": r"(?i)1|true",
-    "SSL_VERIFY": r"(?i)0|false|no", "VERIFY_SSL": r"(?i)0|false|no",
-}  # fmt: skip
-_LOOKUPS = frozenset(
-    {"PYTHONPATH", "NODE_PATH", "PATH", "PERL5LIB", "RUBYLIB", "PYTHONHOME"}
-)
-_INSECURE = frozenset({"--insecure", "-k", "--no-verify-ssl", "--no-check-certificate"})
 _TEMPORARY = re.compile(
     r"(?i)(?:/tmp/|/var/tmp/|/dev/shm/|%temp%|\\temp\\|/private/tmp/)\S"
 )
@@ -140,8 +141,8 @@ class _Start:
             self._key = "command"
         line = " ".join([self._command, *self._arguments])
         self._line, self._length = line[:MAX_LINE], len(line)
-        program = re.split(r"[/\\]", self._command)[-1].lower()
-        self._program = program.removesuffix(".exe")
+        self._program = program_of(self._command)
+        self._inners = inners_of(self._command, self._arguments)
 
     def _match(self, rule: str, place: str, sign: str, text: str) -> Match:
         span = Span(0, len(text), sign, shown(text))
@@ -150,8 +151,10 @@ class _Start:
         return Match(rule, pointer, self._pointer, field, (span,), key=sign)
 
     def _argument(self, position: int) -> str:
-        is_whole = self._key == "command" or not isinstance(
-            self._value.get(self._key), list
+        is_whole = (
+            position < 0
+            or self._key == "command"
+            or not isinstance(self._value.get(self._key), list)
         )
         return "command" if is_whole else f"{self._key}/{position}"
 
@@ -167,8 +170,8 @@ class _Start:
         if attack:
             place = "args" if isinstance(self._value.get("args"), list) else "command"
             yield self._match(DOWNLOAD, place, "dangerous command", attack[0])
-        if self._program in _SHELLS:
-            if any(_SHELL_SWITCH.fullmatch(each) for each in self._arguments):
+        if self._program in SHELLS:
+            if any(SHELL_SWITCH.fullmatch(each) for each in self._arguments):
                 yield self._match(SHELL, "command", "a shell", self._command)
         elif _PROGRAMS.fullmatch(self._program) and not attack:
             for position, each in enumerate(self._arguments):
@@ -178,7 +181,7 @@ class _Start:
                     break
         words = [self._command, *self._arguments]
         if self._program in ("sudo", "doas", "su", "pkexec", "runas", "gsudo") or (
-            self._program in _SHELLS
+            self._program in SHELLS
             and re.search(r"\b(?:sudo|doas|pkexec)\s", self._line)
         ):
             yield self._match(ROOT, "command", "as the administrator", self._line)
@@ -189,12 +192,15 @@ class _Start:
 
     def container(self) -> Iterator[Match]:
         """Containers that are none: privileges, and parts of the host."""
-        if self._program not in ("docker", "podman", "nerdctl"):
-            return
-        if found := _PRIVILEGES.search(self._line):
+        for inner in self._inners:
+            if program_of(inner.command) in ("docker", "podman", "nerdctl"):
+                yield from self._contained(inner)
+
+    def _contained(self, inner: Inner) -> Iterator[Match]:
+        if found := _PRIVILEGES.search(" ".join(inner.arguments)[:MAX_LINE]):
             yield self._match(PRIVILEGED, self._key, "privileges", found[0])
         before = ""
-        for position, each in enumerate(self._arguments):
+        for position, each in zip(inner.places, inner.arguments, strict=True):
             source = _mounted(before, each)
             if source and _HOST_PART.fullmatch(source):
                 sign = "a part of the host"
@@ -203,22 +209,22 @@ class _Start:
 
     def package(self) -> Iterator[Match]:
         """Packages without a version, of a stranger's name, from elsewhere."""
-        package = package_of(self._command, self._arguments)
         for position, each in enumerate(self._arguments[:-1]):
             if _INDEX.fullmatch(each) and "://" in self._arguments[position + 1]:
                 address = self._arguments[position + 1]
                 yield self._match(
                     ELSEWHERE, self._argument(position + 1), "another registry", address
                 )
-        if package is None:
-            return
-        place = self._argument(package.argument)
+        for inner in self._inners:
+            package = package_of(inner.command, inner.arguments)
+            if package is not None:
+                place = self._argument(inner.places[package.argument])
+                yield from self._packaged(package, place)
+
+    def _packaged(self, package: Package, place: str) -> Iterator[Match]:
         if known := resembled(package):
             sign = f"one edit away from {known}"
             yield self._match(IMITATION, place, sign, package.name)
-        yield from self._firmness(package, place)
-
-    def _firmness(self, package: Package, place: str) -> Iterator[Match]:
         if package.is_elsewhere and not package.is_pinned:
             yield self._match(
                 ELSEWHERE, place, "a package from an address", package.name
@@ -267,9 +273,9 @@ class _Start:
                 elif _WILDCARD.search(str(value)):
                     yield self._match(WILDCARD, place, "every address", str(value))
         for position, each in enumerate(self._arguments):
-            if each in _INSECURE:
+            if each in UNCHECKED:
                 yield self._match(
-                    UNVERIFIED, self._argument(position), "certificates unchecked", each
+                    UNVERIFIED, self._argument(position), "checks switched off", each
                 )
 
     def trust(self) -> Iterator[Match]:
@@ -288,6 +294,10 @@ class _Start:
                 or (isinstance(value, list) and "*" in value)
             ):
                 yield self._match(APPROVED, key, "all tools without asking", key)
+        for position, each in enumerate(self._arguments):
+            if each in UNASKED:
+                sign = "all tools without asking"
+                yield self._match(APPROVED, self._argument(position), sign, each)
 
 
 def _mounted(before: str, argument: str) -> str:
@@ -314,12 +324,13 @@ def _source(text: str) -> str:
 
 
 def _of_variable(name: str, value: str) -> str | None:
-    upper = name.upper()
-    if upper in _LOADERS and value and re.search(_LOADERS[upper], value):
+    if loads_code(name, value):
         return INJECTED
-    if upper in _UNVERIFIED and re.fullmatch(_UNVERIFIED[upper], value.strip()):
+    if is_unverified(name, value):
         return UNVERIFIED
-    return LOOKUP if upper in _LOOKUPS and value else None
+    if moves_registry(name, value):
+        return ELSEWHERE
+    return LOOKUP if moves_lookup(name, value) else None
 
 
 def _plain_http(url: str) -> str | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rapidfuzz.distance import OSA
 
+from scanners.mcp_rules.wrappers import program_of
+
 KNOWN = Path(__file__).resolve().parent / "known_servers.json"
 NPM, PYPI, DOCKER = "npm", "pypi", "docker"
 MIN_LENGTH = 8  # of shorter names one letter is too much of the name
@@ -65,8 +67,7 @@ class Package:
 
 def package_of(command: str, arguments: Sequence[str]) -> Package | None:
     """Return the package that this command line fetches and starts, if any."""
-    program = re.split(r"[/\\]", command)[-1].lower()
-    program = program.removesuffix(".exe").removesuffix(".cmd")
+    program = program_of(command)
     if program in _NODE:
         return _node(program, arguments)
     if program in _PYTHON:
