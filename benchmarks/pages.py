@@ -40,6 +40,7 @@ QUERIES, MILLISECONDS = 12, 300
 PLACES = {
     "overview": "/",
     "overview, 90 days": "/?days=90",
+    "overview, what runs": "/running",
     "scans": "/scans",
     "scans, failed": "/scans?verdict=fail",
     "scans, with a critical finding": "/scans?severity=critical",

@@ -30,6 +30,7 @@ DAY = timedelta(days=1)
 PERIODS = (30, 90)
 LISTED = 6
 LOOKED_AT = 2_000
+ACTIVE = (ScanStatus.QUEUED, ScanStatus.RUNNING)
 WRONG = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 # How far back something that nobody has looked at is still news.
 NEWS = timedelta(days=14)
@@ -44,7 +45,7 @@ def overview(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     days = PERIODS[request.GET.get("days") == str(PERIODS[1])]
     today, chart = recent(now, days)
-    active = rows(scan_status__in=[ScanStatus.QUEUED, ScanStatus.RUNNING])
+    active = rows(scan_status__in=ACTIVE)
     drifted = drifted_scans()
     # Each of the three knows of a scan; only where none does, one question more.
     is_quiet = not (today["total"] or active or drifted)
@@ -61,6 +62,14 @@ def overview(request: PageRequest) -> HttpResponse:
         "is_empty": is_quiet and not Scan.objects.exists(),
     }
     return render(request, "console/overview.html", context)
+
+
+@require_safe
+@needs(Role.VIEWER)
+def running(request: PageRequest) -> HttpResponse:
+    """Answer with the part of the overview that is asked for again and again."""
+    context = {"active": rows(scan_status__in=ACTIVE)}
+    return render(request, "console/parts/running_now.html", context)
 
 
 def rows(*conditions: Q | RawSQL, **lookups: Any) -> list[Row]:

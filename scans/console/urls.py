@@ -19,11 +19,12 @@ from scans.console.audit_log import audit_log
 from scans.console.finding_list import finding_list
 from scans.console.finding_page import finding_page
 from scans.console.health import health
-from scans.console.overview import overview
+from scans.console.overview import overview, running
 
 app_name = "console"
 urlpatterns = [
     path("", overview, name="home"),
+    path("running", running, name="running"),
     path("sign-in", session.SignIn.as_view(), name="sign-in"),
     path("sign-in/sso", single_sign_on.depart, name="single-sign-on"),
     path("sign-in/back", single_sign_on.come_back, name="single-sign-on-return"),

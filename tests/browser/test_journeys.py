@@ -94,6 +94,37 @@ def test_an_approved_tool_that_is_poisoned_is_seen_side_by_side(
     assert "evil.example" not in diff.locator(".gone").inner_text()
 
 
+def test_the_overview_tells_what_runs_without_a_reload(
+    visit: Callable[..., Page],
+) -> None:
+    page = visit("/")
+    stale = """() => {
+      document.querySelector("#running").textContent = "old";
+      document.querySelector("#running-count").textContent = "7";
+    }"""
+    page.evaluate(stale)
+    page.locator("#running", has_text="llama-guard").wait_for()
+    assert page.locator("#running-count").inner_text() != "7"
+    page.evaluate(stale)  # and again: what came asks again
+    page.locator("#running", has_text="llama-guard").wait_for()
+
+
+def test_a_menu_closes_when_something_else_is_done(
+    visit: Callable[..., Page], installed: Installed
+) -> None:
+    page = visit(f"/scans/{installed.filled['scan']}")
+    menu = page.locator("details.menu", has_text="Export")
+    for close in (
+        lambda: page.locator("h1").click(),
+        lambda: page.keyboard.press("Escape"),
+    ):
+        menu.locator("summary").click()
+        assert menu.locator("ul").is_visible()
+        close()
+        assert not menu.locator("ul").is_visible()
+    assert page.evaluate("document.activeElement.textContent").strip() == "Export"
+
+
 def test_scans_are_chosen_and_deleted_after_a_question(
     visit: Callable[..., Page], installed: Installed
 ) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def tile(page: str, words: str) -> int:
-    found = re.search(rf"<b>(\d+)\+?</b><span>.*?{words}", page)
+    found = re.search(rf"<b[^>]*>(\d+)\+?</b><span>.*?{words}", page)
     assert found, words
     return int(found[1])
 
@@ -62,6 +62,25 @@ def test_what_runs_is_listed_with_how_far_it_is(viewer):
     page = seen(viewer)
     assert tile(page, "running") == 1
     assert 'max="9" value="5"' in page
+
+
+def test_what_runs_is_asked_for_again_as_a_part_of_the_page(viewer):
+    page = seen(viewer)
+    assert 'hx-get="/running"' not in page  # before the first scan nothing can run
+    scan_of(1)
+    page = seen(viewer)
+    assert '<b id="running-count">0</b>' in page
+    assert re.search(r'<div id="running"[^>]*hx-get="/running"[^>]*></div>', page)
+    scan_of(0.1, scan_status="queued", target="next.gguf")
+    part = viewer.get("/running").content.decode()
+    assert '<b id="running-count">1</b>' in part
+    assert 'id="running"' in part
+    assert "next.gguf" in part
+    assert "<html" not in part
+
+
+def test_what_runs_is_for_those_who_are_signed_in(client):
+    assert client.get("/running").status_code == 302
 
 
 def test_what_needs_a_look_is_told_once_a_target(viewer):

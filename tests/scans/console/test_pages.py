@@ -44,8 +44,9 @@ PAGES = {
     "key-new": ("/keys/new", "admin"),
     "audit": ("/audit", "admin"),
 }
-# These answer forms, or everybody.
+# These answer forms, or everybody, or are a part of a page.
 NO_PAGES = {
+    "running",
     *("sign-in", "sign-out", "theme"),
     *("single-sign-on", "single-sign-on-return"),
     *("baseline-new", "baseline-approve", "baseline-retire", "baseline-delete"),
