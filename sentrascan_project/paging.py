@@ -141,12 +141,8 @@ class LongLists:
     def __init__(self) -> None:
         self._until: dict[Hashable, float] = {}
 
-    def total(self, queryset: QuerySet[Any, Any], request: Request) -> int:
+    def total(self, queryset: QuerySet[Any, Any], name: Hashable) -> int:
         """Return the rows, COUNTED + 1 for any more than COUNTED."""
-        # Who may see a list sees all of it: its address says which rows it has.
-        asked = request.query_params.items()
-        filters = frozenset(item for item in asked if item[0] not in PAGE_PARAMETERS)
-        name = (request.path, filters)
         if self._until.get(name, 0.0) > time.monotonic():
             return COUNTED + 1
         total = queryset.order_by().values("pk")[: COUNTED + 1].count()
@@ -171,6 +167,7 @@ remembered = Remembered()
 class Wanted:
     """One page as its address asks for it: `rows` has one more than the page."""
 
+    name: Hashable
     queryset: QuerySet[Any, Any]
     rows: QuerySet[Any, Any]
     order: Order
@@ -190,7 +187,7 @@ class Wanted:
             rows = rows.order_by(*order.reversed()) if is_back else rows
         is_first = not values and not offset
         rows = rows[offset : offset + limit + 1]
-        return cls(queryset, rows, order, limit, is_back, is_first)
+        return cls(_name(request), queryset, rows, order, limit, is_back, is_first)
 
     def page(self, rows: list[Any]) -> tuple[list[Any], bool]:
         """Return the page in the order of the list, and whether rows go on."""
@@ -205,6 +202,13 @@ class Wanted:
         if page and (has_more if self.is_back else not self.is_first):
             found["prev"] = self.order.encode(page[0], is_back=True)
         return found
+
+
+def _name(request: Request) -> Hashable:
+    # Who may see a list sees all of it: its address says which rows it has.
+    asked = request.query_params.items()
+    filters = frozenset(item for item in asked if item[0] not in PAGE_PARAMETERS)
+    return request.path, filters
 
 
 class Lasting:
@@ -252,7 +256,7 @@ class KeysetPagination(BasePagination):
         page, has_more = wanted.page(rows)
         is_whole = wanted.is_first and not has_more
         self.total = (
-            len(page) if is_whole else long_lists.total(wanted.queryset, request)
+            len(page) if is_whole else long_lists.total(wanted.queryset, wanted.name)
         )
         self.links = _links(request, wanted.cursors(page, has_more=has_more))
         return page

@@ -1,7 +1,7 @@
 """What this process has counted, told to the others a moment later.
 
 To ask Redis at each request was a seventh of what a verdict costs. So a process keeps
-what it counted for at most 20 ms and at most a hundredth of the quota. From nine tenths
+what it counted for at most 50 ms and at most a hundredth of the quota. From nine tenths
 of the quota on it keeps nothing. A limit holds to a hundredth for each process: what it
 kept is all that the others could not know. Below a quota of 200 nothing is ever kept.
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-KEPT_SECONDS = 0.02
+KEPT_SECONDS = 0.05
 PARTS = 100
 EXACT_FROM = 0.9
 # Names of keys: more have never been seen, and forgetting them costs a hundredth once.
