@@ -20,7 +20,12 @@ MIN_LENGTH = 9  # characters; nothing shorter is in any of these codes
 BASE64, HEX, PERCENT = "decoded from base64", "decoded from hexadecimal", "URL-decoded"
 ESCAPES, ENTITIES = "decoded from escapes", "decoded from HTML entities"
 ROT13, BACKWARDS, SPACED = "decoded by ROT13", "read backwards", "spaces taken out"
-NUMBERS = "decoded from numbers"
+NUMBERS, BITS, BASE85 = (
+    "decoded from numbers",
+    "decoded from bits",
+    "decoded from base85",
+)
+DIGITS = "digits read as letters"
 TAGS, SELECTORS = "spelt in tag characters", "spelt in variation selectors"
 ZERO_WIDTH, TURNED = "spelt in zero-width characters", "turned by a bidi override"
 
@@ -36,7 +41,14 @@ _ESCAPES = re.compile(
 )
 _ENTITIES = re.compile(r"(?:&#x?[0-9a-fA-F]{1,7};\s?){4,}")
 _NUMBERS = re.compile(r"(?<![\d.])\d{2,3}(?:[ ,]{1,2}\d{2,3}){11,}(?![\d.])")
-_SPACED = re.compile(r"(?<!\S)(?:[A-Za-z]( |  |[-._*])){7,}[A-Za-z](?!\S)")
+_SPACED = re.compile(r"(?<!\S)(?:[A-Za-z'](?: {1,4}|[-._*])){7,}[A-Za-z](?!\S)")
+_BITS = re.compile(r"(?<![\w.])[01]{8}(?:[ ,]?[01]{8}){7,}(?![\w.])")
+_BASE85 = re.compile(
+    r"<~[!-uz\s]{20,2000}~>|(?<!\S)[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{40,4000}(?!\S)"
+)
+# Three letters with a digit in the middle stand in every text that is written so.
+_MIXED = re.compile(r"[A-Za-z][013457][A-Za-z]")
+_AS_LETTERS = str.maketrans("013457", "oieast")
 _LETTERS = re.compile(r"[A-Za-z]{2,}")
 _COMMON = frozenset(
     {"the", "and", "you", "your", "this", "that", "must", "with", "before", "after"}
@@ -80,6 +92,10 @@ def _whole(text: str) -> Iterator[Part]:
         yield Part(codecs.encode(text, "rot13"), ROT13, 0, len(text))
     if len(words & _REVERSED) >= 3:
         yield Part(text[::-1], BACKWARDS, 0, len(text))
+    if len(_MIXED.findall(text)) >= 2:
+        said = text.translate(_AS_LETTERS)
+        if len((set(_WORDS.findall(said.lower())) - words) & _COMMON) >= 2:
+            yield Part(said, DIGITS, 0, len(text))
 
 
 def says_something(text: str) -> bool:
@@ -148,6 +164,21 @@ def _from_numbers(run: str) -> str | None:
     return "".join(map(chr, points))
 
 
+def _from_bits(run: str) -> str | None:
+    bits = run.replace(" ", "").replace(",", "")
+    points = [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
+    return "".join(map(chr, points)) if all(32 <= p < 127 for p in points) else None
+
+
+def _from_base85(run: str) -> str | None:
+    try:
+        if run.startswith("<~"):
+            return _text_of(base64.a85decode(run, adobe=True))
+        return _text_of(base64.b85decode(run))
+    except ValueError:
+        return None
+
+
 def _from_spaced(run: str) -> str | None:
     words = re.split(r"(?<=\S)  +(?=\S)", run)
     return " ".join(re.sub(r"[ \-._*]", "", word) for word in words)
@@ -163,6 +194,8 @@ _CODES: tuple[_Code, ...] = (
     (ENTITIES, _ENTITIES, html.unescape, "&#", 16),
     (NUMBERS, _NUMBERS, _from_numbers, "", 35),
     (SPACED, _SPACED, _from_spaced, "", 15),
+    (BITS, _BITS, _from_bits, "0", 64),
+    (BASE85, _BASE85, _from_base85, "", 24),
 )
 
 

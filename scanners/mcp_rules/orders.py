@@ -22,7 +22,7 @@ from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
 from scanners.mcp_rules.sentences import Sentence
 from scanners.mcp_rules.spoken import PLAINLY, Spoken
-from scanners.mcp_rules.texts import Text
+from scanners.mcp_rules.texts import Role, Text
 
 HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
 TEMPLATE, SECRECY_ALONE = "MCP-INSTRUCTION-003", "MCP-INSTRUCTION-010"
@@ -32,6 +32,12 @@ WINDOW, ENOUGH = int(SIGNS["window"]), float(SIGNS["enough"])
 # To keep a deed from the user, or to ask nobody, is an act as well, if one of these
 # stands beside it.
 _PROOFS = frozenset({"marked as an order", "hides its own deed"})
+# A parameter that is made for a secret may be filled with one.
+_KEY = re.compile(r"(?i)key|token|secret|passw|credential|auth|cookie")
+_ASKED = frozenset(
+    {"reads what is private", "hands over what is private", "takes the user's secrets"}
+    | {"asks people for secrets", "demands what is private"}
+)
 _RULES = {name: act.rule for name, act in ACTS.items()}
 _RULES |= {SECRECY: HIDDEN, APPROVAL: UNASKED}
 _CERTAIN = frozenset(name for name, act in ACTS.items() if act.certain)
@@ -98,6 +104,7 @@ _EXPLOIT = re.compile(
     | (?:\.\./){3} | (?:\.\./){1,2}\.\. | \$\{jndi: | /etc/cron | /proc/self/
     """
 )
+_ERROR = re.compile(r"(?i)(?:\A|\n)\s{0,8}error:")
 _COMMENT = re.compile(r"<!--|\[(?://|comment|hidden)\]: ")
 # Without one of its marks, in small letters but for labels, a pattern finds nothing.
 _LABELS = (
@@ -123,6 +130,7 @@ _PATTERNS = (
     ("dangerous command", _DANGER, _COMMANDS),
     ("in a comment", _COMMENT, ("<!--", "]: ")),
     ("marked as an order", _LABEL, _LABELS),
+    ("comes as an error", _ERROR, ("error:",)),
     ("reaches inside the network", _INSIDE, _ADDRESSES),
     ("plants an exploit", _EXPLOIT, _FRAGMENTS),
 )
@@ -150,8 +158,11 @@ def find(
     `doubt`, too.
     """
     known: set[str] = set()
+    has_its_own = text.role is Role.PARAMETER_TEXT and _KEY.search(text.parameter)
     for way in spoken:
         for match in _in_reading(text, way, doubt=doubt):
+            if has_its_own and match.spans[0].sign in _ASKED:
+                continue
             if match.rule not in known:
                 known.add(match.rule)
                 yield match
@@ -199,7 +210,10 @@ def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]
         rule = _RULES[act.name]
         if act.name not in ACTS and _PROOFS.isdisjoint(together):
             continue
-        least = min(enough, ENOUGH) if act.name in _CERTAIN else enough
+        is_certain = act.name in _CERTAIN or (
+            act.name == SECRECY and "marked as an order" in together
+        )
+        least = min(enough, ENOUGH) if is_certain else enough
         is_enough = score >= least and (has_manner or alone)
         if is_enough and score > best.get(rule, (0, []))[0]:
             best[rule] = (score, _shown_first(act, together))
