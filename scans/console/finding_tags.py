@@ -24,6 +24,11 @@ OWASP_LLM = "https://genai.owasp.org/llm-top-10/"
 OWASP_MCP = "https://owasp.org/www-project-mcp-top-10/"
 # A drift finding's evidence is its changes, which the page shows side by side.
 SHOWN_ELSEWHERE = frozenset({"changes", "omitted", "kinds", "natures", "former"})
+# Of the opcodes of a pickle (Python's pickletools), those that call and that import.
+CALLING = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
+LOADING = frozenset({"GLOBAL", "STACK_GLOBAL"})
+STEP = ("byte", "opcode", "what it does")
+IN_STEPS = frozenset({"opcode", "global position", "import reference"})
 # Beyond these a value is a text, and a list of records no table.
 SHORT, MOST_COLUMNS = 60, 5
 NATURES = {
@@ -75,7 +80,25 @@ def _text(value: Any) -> str:
 @register.filter
 def evidence(finding: Row) -> list[tuple[str, str, Any]]:
     """Return (name, how it is drawn, value) of what a scanner saw."""
-    return [(name, *_drawn(value)) for name, value in _told(finding["evidence"])]
+    told = dict(_told(finding["evidence"]))
+    drawn = [(name, *_drawn(value)) for name, value in told.items()]
+    if not (steps := _opcodes(told, finding["location"]["byte_offset"])):
+        return drawn
+    others = [each for each in drawn if each[0] not in IN_STEPS]
+    return [("opcodes", "rows", (STEP, steps)), *others]
+
+
+def _opcodes(told: Mapping[str, Any], offset: Any) -> list[list[Any]]:
+    """Return what a pickle does where something was found, byte by byte."""
+    opcode, reference = told.get("opcode"), told.get("import reference")
+    if not (opcode and reference) or offset is None:
+        return []
+    loaded = told.get("global position")
+    does = "calls" if opcode in CALLING else "loads" if opcode in LOADING else "uses"
+    steps = [[offset, opcode, f"{does} {reference}"]]
+    if isinstance(loaded, int) and loaded != offset:
+        steps.insert(0, [loaded, "", f"loads {reference}"])
+    return steps
 
 
 def _told(evidence: Any) -> Iterator[tuple[str, Any]]:

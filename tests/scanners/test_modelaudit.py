@@ -76,6 +76,7 @@ def test_it_says_what_a_pickle_calls_and_where() -> None:
     assert finding.element == "REDUCE posix.system"
     assert finding.location.path == "model.pkl"
     assert finding.location.byte_offset == 39
+    assert finding.evidence["global_position"] == 28
     assert "CWE-502" in finding.rule.cwe
 
 

@@ -29,6 +29,8 @@ EVIDENCE = (
     *("opcode", "import_reference", "cve_id", "op_type", "domain", "pattern", "entry"),
     *("pattern_type", "function", "library", "tensor", "layer_name", "exception"),
     *("exception_type", "url", "resolved_path", "occurrence_count", "invoked"),
+    # Where a pickle loads what the opcode calls.
+    "global_position",
 )
 # What tells two findings apart that are about no import, best first: of what is in the
 # file. The tool's own codes come next, and its words only where there is nothing else.

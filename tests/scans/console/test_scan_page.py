@@ -63,6 +63,25 @@ def test_evidence_is_drawn_as_what_it_is(viewer):
     assert "byte offset 67" in page
 
 
+def test_an_opcode_is_shown_with_what_it_calls_and_where_that_is_loaded(viewer):
+    scan = make_scan(critical_count=1, total_findings=1)
+    evidence = {
+        "opcode": "REDUCE",
+        "import_reference": "posix.system",
+        "function": "system",
+        "global_position": 28,
+    }
+    make_finding(scan, location={"path": "a.pkl", "byte_offset": 39}, evidence=evidence)
+    page = page_of(viewer, scan)
+    rows = re.findall(r"<tr>((?:<td><code>[^<]*</code></td>){3})</tr>", page)
+    told = [re.findall(r"<code>([^<]*)</code>", row) for row in rows]
+    assert told == [
+        ["28", "", "loads posix.system"],
+        ["39", "REDUCE", "calls posix.system"],
+    ]
+    assert "global position" not in page
+
+
 def test_a_severity_is_a_filter_in_the_address(viewer):
     scan = make_scan(critical_count=1, low_count=1, total_findings=2)
     make_finding(scan, 1, title="Grave")
