@@ -70,7 +70,12 @@ def _warm_or_cold(
 ) -> dict[str, Any]:
     entry_point = job.command[len(runner.start(tool.python))]
     name = host_name(scanner, tool, entry_point, environment)
-    result = ask(directory, name, job, environment, scratch, stop)
+    try:
+        result = ask(directory, name, job, environment, scratch, stop)
+    except TimeoutError:
+        result = None
+        # It lives and serves nobody. Without its socket it gives way to a fresh one.
+        (directory / name).unlink(missing_ok=True)
     if result is None or result["outcome"] == "not_confined":
         return runner.in_new_process(job, environment, scratch, stop)
     return result
@@ -94,7 +99,10 @@ def ask(
     scratch: Scratch,
     stop: threading.Event,
 ) -> dict[str, Any] | None:
-    """Have a host run `job`; None when no host took it: then nothing has run."""
+    """Have a host run `job`; None when no host took it: then nothing has run.
+
+    Raises `TimeoutError` for a host that is there and does not answer.
+    """
     try:
         connection = _connected(directory, name)
     except OSError:
@@ -102,6 +110,8 @@ def ask(
     with connection, connection.makefile("rb") as answers:
         try:
             supervisor = os.pidfd_open(int(answers.readline()))
+        except TimeoutError:
+            raise
         except (OSError, ValueError):
             return None  # it went between our call and its answer
         request = {"job": job.arguments(), "environment": dict(environment)}
@@ -243,7 +253,10 @@ class Hosts:
         entry_point = host.scanner.entry_point
         name = host_name(host.scanner.name, tool, entry_point, environment)
         if host.is_alive and host.name == name:
-            return
+            if (self.directory / name).exists():
+                return
+            host.end()
+            self._note_failure(host, "its host did not answer")
         if host.process is not None and not host.is_alive:
             self._note_end(host)
         if self._is_over.is_set() or time.monotonic() < host.next_start:
@@ -332,7 +345,10 @@ class Hosts:
             scratch: Scratch,
             stop: threading.Event,
         ) -> dict[str, Any]:
-            result = ask(self.directory, host.name, job, environment, scratch, stop)
+            try:
+                result = ask(self.directory, host.name, job, environment, scratch, stop)
+            except TimeoutError:
+                result = None
             if result is None:
                 raise _NotYetError
             return result

@@ -148,6 +148,21 @@ def test_a_killed_host_is_cold_for_a_moment_and_warm_again(
     assert perform(stage, host, stage.tool, IS_WARM) == "True\n"
 
 
+def test_a_host_that_stands_still_is_cold_once_and_makes_room(
+    stage: Stage, keep: Callable[..., Hosts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = keep(lambda name: stage.tool)
+    assert wait_for(lambda: is_ready(host))
+    first = host.processes()["stand-in"]
+    os.kill(first, signal.SIGSTOP)
+    monkeypatch.setattr(hosts, "_HELLO_SECONDS", 0.2)
+    assert perform(stage, host, stage.tool, IS_WARM) == "False\n"
+    monkeypatch.undo()
+    assert wait_for(lambda: host.processes().get("stand-in", first) != first)
+    assert not Path(f"/proc/{first}").exists()
+    assert perform(stage, host, stage.tool, IS_WARM) == "True\n"
+
+
 def test_a_host_makes_room_for_a_fresh_one_after_its_scans(
     stage: Stage, keep: Callable[..., Hosts]
 ) -> None:
