@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -72,8 +73,11 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     if "HX-Request" in request.headers:
         place = resolve_url(settings.LOGIN_URL)
         return HttpResponse(status=401, headers={"HX-Redirect": place})
-    here = request.get_full_path() if is_reading else resolve_url("console:home")
-    return redirect_to_login(here)
+    if is_reading:
+        return redirect_to_login(request.get_full_path())
+    # Back to the form, which may know what was written while the session ended.
+    form = urlsplit(came_from(request))
+    return redirect_to_login(urlunsplit(("", "", form.path, form.query, "")))
 
 
 def came_from(request: HttpRequest, default: str = "console:home") -> str:

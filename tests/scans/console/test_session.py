@@ -37,6 +37,21 @@ def test_a_stranger_is_sent_to_sign_in_and_back():
     )
 
 
+@pytest.mark.parametrize(
+    ("referer", "place"),
+    [
+        ("http://testserver/new-policy?a=1", "/sign-in?next=/new-policy%3Fa%3D1"),
+        ("https://evil.example/new-policy", "/sign-in?next=/"),
+        ("", "/sign-in?next=/"),
+    ],
+)
+def test_who_sends_a_form_after_the_end_comes_back_to_the_form(
+    referer: str, place: str
+) -> None:
+    answer = Client().post("/new-policy", headers={"referer": referer})
+    assert answer["Location"] == place
+
+
 def test_nobody_is_sent_to_another_site():
     make_user("vic", "viewer")
     for place in ("https://evil.example/", "//evil.example", "javascript:alert(1)"):
