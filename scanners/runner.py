@@ -165,10 +165,9 @@ def execute(
     """
     if stop.is_set():
         raise ScanStopped(name)
-    scratch = Scratch(run_dir, _uid_for(rung, reach))
+    scratch = _scratch(name, run_dir, _uid_for(rung, reach))
     try:
-        for file, content in files.items():
-            scratch.write(file, content)
+        _lay_out(name, scratch, files)
         job = _job(arguments, limits, rung, reach, scratch)
         surroundings = tool_environment(reach.python, scratch.path, environment)
         result = (supervise or in_new_process)(job, surroundings, scratch, stop)
@@ -179,6 +178,26 @@ def execute(
             raise ScannerError(f"{name} {error}") from error
     finally:
         scratch.remove()
+
+
+def _scratch(name: str, run_dir: Path, uid: int) -> Scratch:
+    try:
+        return Scratch(run_dir, uid)
+    except OSError as error:
+        raise _no_room(name, error) from error
+
+
+def _lay_out(name: str, scratch: Scratch, files: Mapping[str, bytes]) -> None:
+    try:
+        for file, content in files.items():
+            scratch.write(file, content)
+    except OSError as error:
+        raise _no_room(name, error) from error
+
+
+def _no_room(name: str, error: OSError) -> ScannerError:
+    # A full disk, most likely: no fault of ours, and others may need less.
+    return ScannerError(f"{name} was not started, its files have no room: {error}")
 
 
 def _uid_for(rung: Rung, reach: Reach) -> int:

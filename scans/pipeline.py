@@ -161,9 +161,12 @@ def say_what_failed(scan: Scan, target: Target, outcomes: Sequence[Outcome]) -> 
 def run_directory(lease: Lease) -> Iterator[Path]:
     """A private directory for one attempt, gone afterwards."""
     runs = Path(settings.RUN_DIR)
-    runs.mkdir(parents=True, exist_ok=True, mode=0o711)
     prefix = f"{lease.scan_id}.{lease.attempt}."
-    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=runs))
+    try:
+        runs.mkdir(parents=True, exist_ok=True, mode=0o711)
+        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=runs))
+    except OSError as error:
+        raise WorkspaceError(f"there is no room for it: {error.strerror}") from error
     directory.chmod(0o711)
     try:
         yield directory

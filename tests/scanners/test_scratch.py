@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import uuid
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -117,3 +118,31 @@ def test_a_closed_folder_is_removed(stage: Stage, token: str) -> None:
     ending = pytest.raises(ScannerError, match="closed a folder")
     with ending if os.geteuid() else nullcontext():
         stage.perform(program, token, rung=strongest())
+
+
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size`, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_tool_whose_files_have_no_room_gives_no_answer(stage: Stage) -> None:
+    program = f"# {'x' * 5000}\nprint('did')"
+    with no_room_beyond(1000), pytest.raises(ScannerError, match="have no room"):
+        stage.perform(program, rung=strongest())
+    assert list(stage.run_dir.iterdir()) == []
+    assert stage.perform(program, rung=strongest()).stdout == b"did\n"
+
+
+def test_a_tool_without_a_place_to_run_in_gives_no_answer(stage: Stage) -> None:
+    stage.run_dir.rmdir()
+    try:
+        with pytest.raises(ScannerError, match="have no room"):
+            stage.perform("print('did')", rung=strongest())
+    finally:
+        stage.run_dir.mkdir()

@@ -121,6 +121,18 @@ def test_removed_bytes_fail_the_scan_with_their_reason(scanners, settings):
     assert "have been removed" in scan.detail.reasons[0]
 
 
+def test_without_a_place_to_work_in_the_scan_fails_with_its_reason(
+    scanners, settings, tmp_path
+):
+    scanners(stand_ins.Finder)
+    (tmp_path / "file").touch()
+    settings.RUN_DIR = tmp_path / "file" / "runs"
+    scan = run_now(queued_scan({"model.bin": b"weights"}))
+    assert (scan.scan_status, scan.verdict) == (ScanStatus.FAILED, "inconclusive")
+    (reason,) = scan.detail.reasons
+    assert "there is no room for it: Not a directory" in reason
+
+
 def test_a_fault_of_ours_fails_the_scan_and_is_raised(scanners, monkeypatch):
     scanners(stand_ins.StandIn)
     monkeypatch.setattr(recording, "record", lambda *_, **__: 1 / 0)
