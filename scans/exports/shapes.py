@@ -62,6 +62,31 @@ SCAN_COLUMNS = (
     "detail__labels",
     "detail__reasons",
 )
+_VERDICT_SAME = (
+    "scan_id",
+    "scan_type",
+    "verdict",
+    "passed",
+    "reasons",
+    "total_findings",
+    "critical_count",
+    "high_count",
+    "medium_count",
+    "low_count",
+    "info_count",
+    "policy",
+    "created_at",
+    "finished_at",
+)
+# A verdict reads nothing that it does not answer with, or rest on.
+VERDICT_COLUMNS = (
+    *(name for name in _VERDICT_SAME if name in _SCAN_SAME),
+    "digest",
+    "policy_name",
+    "policy_version",
+    "detail__reasons",
+    "detail__of_bytes",
+)
 _SAME = len(_SCAN_SAME)
 _STARTED = _SCAN_SAME.index("started_at")
 _FINISHED = _SCAN_SAME.index("finished_at")
@@ -347,7 +372,8 @@ def verdict_shape(row: Row, changes: list[str]) -> Row:
     `changes` are sentences on what is otherwise by now. Nobody knows what would be
     found with that, so a pass is one no more; what was found, was found.
     """
-    scan = scan_shape(row)
+    policy = {"name": row["policy_name"], "version": row["policy_version"]}
+    scan = {**row, "reasons": row["detail__reasons"] or [], "policy": policy}
     if told := row["detail__of_bytes"]:
         scan |= told
         scan["passed"] = told["verdict"] == Verdict.PASS
@@ -355,24 +381,8 @@ def verdict_shape(row: Row, changes: list[str]) -> Row:
         scan["reasons"] = [*changes, *scan["reasons"]]
         if scan["verdict"] == Verdict.PASS:
             scan |= {"verdict": Verdict.INCONCLUSIVE.value, "passed": False}
-    kept = (
-        "scan_id",
-        "scan_type",
-        "verdict",
-        "passed",
-        "reasons",
-        "total_findings",
-        "critical_count",
-        "high_count",
-        "medium_count",
-        "low_count",
-        "info_count",
-        "policy",
-        "created_at",
-        "finished_at",
-    )
     return {
         "digest": f"sha256:{row['digest']}",
-        **{k: scan[k] for k in kept},
+        **{k: scan[k] for k in _VERDICT_SAME},
         "is_current": not changes,
     }

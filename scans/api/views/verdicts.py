@@ -19,7 +19,7 @@ from scans.api.conditional import answer
 from scans.api.queries import VerdictQuery
 from scans.api.views.door import Door
 from scans.choices import NotFound, ScanStatus, Verdict
-from scans.exports.shapes import SCAN_COLUMNS, Row, verdict_shape
+from scans.exports.shapes import VERDICT_COLUMNS, Row, verdict_shape
 from scans.models import Policy, Prepared, Scan, Worker, live_since
 from scans.models.waivers import added, lapsed
 
@@ -28,7 +28,6 @@ RULES_CHANGED = "The rules have changed since this scan: scan these bytes again"
 WAIVERS_CHANGED = "Waivers have changed since this scan: scan these bytes again"
 POLICY_CHANGED = "The policy {} has changed since this scan: scan these bytes again"
 _IN_FORCE = (
-    "detail__of_bytes",
     "rules",
     "newest_version",
     "has_other_rules",
@@ -82,7 +81,7 @@ def _latest(digest: str, policy: str, live_since: datetime) -> QuerySet[Scan, Ro
             has_new_waivers=Exists(added()),
         )
         .order_by("-created_at", "-scan_id")
-        .values(*SCAN_COLUMNS, *_IN_FORCE)[:1]
+        .values(*VERDICT_COLUMNS, *_IN_FORCE)[:1]
     )
     return rows
 
