@@ -46,7 +46,9 @@ _ATTACK = re.compile(
       |(?:&&|;)\s{0,4}(?:sudo\s+)?(?:chmod|sh|bash|\./|/tmp/|python|node|source)\b)
     | (?:sh|bash|python\d?|node)\s+(?:-c\s+)?["']?(?:<\(|\$\(|`)\s{0,4}(?:curl|wget)
     | \biex\b | invoke-expression | downloadstring | downloadfile | start-bitstransfer
-    | -(?:e|enc|encodedcommand)\s+[A-Za-z0-9+/=]{8,} | frombase64string
+    | \b(?:powershell|pwsh)\b[^\n]{0,300}\s-(?:e|ec|enc|encodedcommand)\s+
+      [A-Za-z0-9+/=]{8,}
+    | frombase64string
     | \bnc(?:at)?\b[^\n]{0,100}\s-[a-z]{0,3}[ec]\b | /dev/tcp/ | \bmkfifo\b
     | \bsocat\b[^\n]{0,200}\bexec\b | \bbase64\s+(?:-d|-D|--decode)\b[^\n]{0,200}\|
     | (?:cat|tar|zip|tee|env|printenv|set)\b[^\n|]{0,300}

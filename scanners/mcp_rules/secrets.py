@@ -72,6 +72,8 @@ _ASSIGNMENT = re.compile(
     r"(?P<quote>[\"']?)(?P<value>[^\s\"'&;|]+(?:(?<=[Bb]earer)\s+[^\s\"'&;|]+)?)"
 )
 _SWITCH = re.compile(r"-{1,2}(?P<name>[A-Za-z][A-Za-z0-9_.-]*)")
+# A container is told which stored secret it gets: `--secret name,type=env`.
+_STORED = re.compile(r"(?:^|,)(?:type|target|id|src|source|mode)=")
 _HEADER_SWITCHES = frozenset({"-H", "--header", "--headers"})
 _SECTIONS = {
     "env": "env",
@@ -241,7 +243,8 @@ def _in_argument(text: str, before: str) -> Iterator[tuple[str, str]]:
     switch = _SWITCH.fullmatch(before)
     if not hits and switch and _NAME.search(switch["name"]):
         bare = _SCHEME.sub("", text.strip())
-        if not is_placeholder(bare) and not bare.startswith("-"):
+        is_reference = before == "--secret" and bool(_STORED.search(bare))
+        if not (is_placeholder(bare) or bare.startswith("-") or is_reference):
             hits.append(("argument of a secret's name", bare))
     hits = hits or list(islice(_in_assignments(text), MAX_OF_ONE_TEXT))
     # A switch of any name may be given one.
