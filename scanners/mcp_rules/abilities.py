@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from scanners.mcp_rules.matches import Match, Span, shown
-from scanners.mcp_rules.servers import escape
+from scanners.mcp_rules.schemas import KEYS, Node, nodes_of
 
 COMMAND, SQL = "MCP-ABILITY-001", "MCP-ABILITY-002"
 READ_ONLY, HARMLESS, REFERENCE = "MCP-ABILITY-003", "MCP-ABILITY-004", "MCP-ABILITY-005"
+PATH, ADDRESS, TEMPLATE = "MCP-ABILITY-006", "MCP-ABILITY-007", "MCP-ABILITY-008"
+OPEN, ENDLESS, OUTSIDE = "MCP-ABILITY-009", "MCP-ABILITY-010", "MCP-ABILITY-011"
 
 MAX_REFERENCES = 20
+MAX_PARAMETERS = 40  # of one tool
 _COMMAND = frozenset(
-    {
-        "command",
-        "cmd",
-        "shell",
-        "bash",
-        "script",
-        "code",
-        "shell_command",
-        "commandline",
-    }
-    | {
-        "command_line",
-        "python_code",
-        "javascript",
-        "js",
-        "python",
-        "powershell",
-        "eval",
-    }
-    | {"shellcommand", "source_code", "cmdline", "exec"}
+    {"command", "cmd", "shell", "bash", "script", "code", "shell_command", "exec"}
+    | {"command_line", "commandline", "python_code", "javascript", "js", "python"}
+    | {"powershell", "eval", "shellcommand", "source_code", "cmdline"}
 )
 _RUNS = re.compile(
     r"(?i)\b(?:run|exec\w*|eval\w*|launch|spawn|shell|terminal|bash|interpret\w*|script)"
 )
 _SQL = frozenset(
     {"sql", "sql_query", "raw_sql", "sqlquery", "statement", "sql_statement"}
+)
+_PATH = frozenset(
+    {"path", "paths", "file_path", "filepath", "file_paths", "filename", "file_name"}
+    | {"directory", "dir", "folder", "folder_path", "output_path", "input_path", "cwd"}
+    | {"local_path", "source_path", "destination_path", "target_path", "repo_path"}
+    | {"working_directory", "workdir", "output_file", "input_file", "absolute_path"}
+)
+_ADDRESS = frozenset(
+    {"url", "urls", "uri", "link", "webhook", "webhook_url", "callback_url", "endpoint"}
+    | {"base_url", "image_url", "page_url", "target_url", "feed_url", "source_url"}
+)
+_TEMPLATE = frozenset(
+    {"template", "template_string", "jinja", "jinja_template", "handlebars", "mustache"}
+    | {"expression", "formula", "format_string", "template_text"}
+)
+_RENDERS = re.compile(
+    r"(?i)\b(?:render|evaluat|interpolat|comput|calculat|substitut)\w*|\bjinja2?\b"
+)
+# A parameter's names, what the tool has to say, its rule and what it takes.
+_TAKEN: tuple[tuple[frozenset[str], re.Pattern[str] | None, str, str], ...] = (
+    (_COMMAND, _RUNS, COMMAND, "commands or code of any kind"),
+    (_SQL, None, SQL, "SQL of any kind"),
+    (_PATH, None, PATH, "any path"),
+    (_ADDRESS, None, ADDRESS, "any address"),
+    (_TEMPLATE, _RENDERS, TEMPLATE, "a template of any kind"),
+)
+_AMOUNT = re.compile(
+    r"(?:^|_)(?:limit|count|max|amount|quantity|size|depth|timeout|retries|iterations"
+    r"|width|height|duration|seconds|minutes|length|total|budget|threads|workers)(?:_|$)"
+)
+_UPPER = frozenset({"maximum", "exclusiveMaximum", "enum", "const"})
+_OBJECT = frozenset(
+    {"properties", "patternProperties", "additionalProperties", "$ref", "propertyNames"}
+    | {"anyOf", "oneOf", "allOf", "enum", "const", "maxProperties"}
 )
 _VERB = r"(?i)(?:^|[_\-. ])(?:%s)(?=$|[_\-. ])"
 _DESTROYING = "delete|remove|drop|destroy|purge|wipe|erase|truncate|overwrite|terminate"
@@ -49,7 +70,26 @@ _CHANGING = (
 )
 _CHANGES = re.compile(_VERB % f"{_DESTROYING}|{_CHANGING}")
 _DESTROYS = re.compile(_VERB % f"{_DESTROYING}|format|uninstall")
-_FAR = re.compile(r"(?i)(?:https?:)?//(?!(?:www\.)?json-schema\.org/)\S")
+_GOES_OUT = re.compile(
+    _VERB % "fetch|browse|crawl|scrape|download|web|http|internet|email|webhook|tweet"
+)
+# How a description begins: "Permanently deletes the file." What it does to a text that
+# it was given ("Removes accents from a text") changes nothing.
+_BEGINS = (
+    r"(?i)\W{0,4}(?:(?:this (?:tool|function)|it|permanently|will) ){0,2}(%s)\b"
+    r"[^.\n]{0,40}?\b(?:file|folder|director|record|row|table|database|user|account"
+    r"|message|e?mail|event|issue|ticket|repositor|branch|bucket|page|note|order"
+    r"|customer|contact|volume|container|project|secret|key|disk|server|log|backup)"
+)
+_SAYS_CHANGES = re.compile(
+    _BEGINS % "(?:delet|remov|eras|overwrit|terminat|updat|renam|mov)es?|(?:drop"
+    "|destroy|wipe|truncate|insert|send|upload|publish|deploy|install|purge|write)s?"
+)
+_SAYS_DESTROYS = re.compile(
+    _BEGINS % "(?:delet|remov|eras|overwrit|terminat)es?|(?:drop|destroy|wipe|purge)s?"
+)
+_FAR = re.compile(r"(?i)(?:(?:https?|ftp|file):)?//(?!(?:www\.)?json-schema\.org/)\S")
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef", "$schema")
 
 
 def find(tool: Any, element: str) -> Iterator[Match]:
@@ -59,10 +99,18 @@ def find(tool: Any, element: str) -> Iterator[Match]:
     name = tool.get("name")
     name = name if isinstance(name, str) else ""
     words = _spaced(name)
-    yield from _parameters(tool, element, words)
+    nodes = [
+        (key, list(nodes_of(tool[key], f"{element}/{key}")))
+        for key in KEYS
+        if key in tool
+    ]
+    for key, of_one in nodes:
+        if key != "outputSchema":
+            yield from _parameters(tool, element, words, of_one)
+            yield from _open(of_one, element)
     yield from _annotations(tool, element, words)
-    for key in ("inputSchema", "outputSchema"):
-        yield from _references(tool.get(key), f"{element}/{key}", element)
+    for _, of_one in nodes:
+        yield from islice(_references(of_one, element), MAX_REFERENCES)
 
 
 def _spaced(name: str) -> str:
@@ -70,59 +118,85 @@ def _spaced(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name[:200])
 
 
-def _parameters(tool: Mapping[str, Any], element: str, words: str) -> Iterator[Match]:
-    schema = tool.get("inputSchema")
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(properties, Mapping):
-        return
+def _parameters(
+    tool: Mapping[str, Any], element: str, words: str, nodes: Sequence[Node]
+) -> Iterator[Match]:
     description = tool.get("description")
     said = f"{words.replace('_', ' ')} {description}" if description else words
-    for name, value in properties.items():
-        if not isinstance(value, Mapping) or {"enum", "const", "pattern"} & set(value):
+    endless: list[str] = []
+    count = 0
+    for node in nodes:
+        if not node.name or count >= MAX_PARAMETERS:
             continue
-        if value.get("type") not in ("string", None, "array"):
-            continue
-        plain = _spaced(name).lower()
-        rule, sign = "", ""
-        if plain in _COMMAND and _RUNS.search(said[:2000]):
-            rule, sign = COMMAND, "commands or code of any kind"
-        elif plain in _SQL:
-            rule, sign = SQL, "SQL of any kind"
-        if rule:
-            pointer = f"{element}/inputSchema/properties/{escape(name)}"
-            span = Span(0, len(name), sign, shown(name))
-            field = f"parameter {name}"
-            yield Match(rule, pointer, element, field, (span,), key=name)
+        plain = _spaced(node.name).lower()
+        if _is_endless(node, plain):
+            endless.append(node.name)
+        for names, has_to_say, rule, sign in _TAKEN:
+            if plain not in names or not node.is_free_text:
+                continue
+            if has_to_say is None or has_to_say.search(said[:2000]):
+                count += 1
+                span = Span(0, len(node.name), sign, shown(node.name))
+                field = f"parameter {node.name}"
+                yield Match(rule, node.pointer, element, field, (span,), key=node.name)
+    if endless:
+        spans = tuple(Span(0, len(n), "no upper bound", shown(n)) for n in endless[:6])
+        yield Match(ENDLESS, element, element, "parameters", spans, key="endless")
+
+
+def _is_endless(node: Node, plain: str) -> bool:
+    """Whether a parameter is an amount that nothing limits."""
+    if node.value.get("type") not in ("integer", "number"):
+        return False
+    return bool(_AMOUNT.search(plain)) and _UPPER.isdisjoint(node.value)
+
+
+def _open(nodes: Sequence[Node], element: str) -> Iterator[Match]:
+    """Yield where a schema takes an object with anything in it."""
+    for node in nodes:
+        is_open = node.value.get("additionalProperties") is True
+        is_any = node.value.get("type") == "object" and node.name
+        if is_open or (is_any and _OBJECT.isdisjoint(node.value)):
+            place = node.name or "the schema"
+            span = Span(0, len(place), "an object of any kind", shown(place))
+            field = f"parameter {node.name}" if node.name else "schema"
+            yield Match(OPEN, node.pointer, element, field, (span,), key=place[:200])
 
 
 def _annotations(tool: Mapping[str, Any], element: str, words: str) -> Iterator[Match]:
     annotations = tool.get("annotations")
     if not isinstance(annotations, Mapping):
         return
-    for key, value, pattern, rule in (
-        ("readOnlyHint", True, _CHANGES, READ_ONLY),
-        ("destructiveHint", False, _DESTROYS, HARMLESS),
+    description = tool.get("description")
+    said = description[:400] if isinstance(description, str) else ""
+    for key, value, pattern, begins, rule in (
+        ("readOnlyHint", True, _CHANGES, _SAYS_CHANGES, READ_ONLY),
+        ("destructiveHint", False, _DESTROYS, _SAYS_DESTROYS, HARMLESS),
+        ("openWorldHint", False, _GOES_OUT, None, OUTSIDE),
     ):
-        if annotations.get(key) is value and (found := pattern.search(words)):
-            verb = found[0].strip("_-. ")
-            span = Span(
-                0, len(words), f"{key} on a tool that says {verb}", shown(words)
-            )
+        if annotations.get(key) is not value:
+            continue
+        found, text, start = pattern.search(words), words, 0
+        verb = found[0].strip("_-. ") if found else ""
+        if begins and not found and (found := begins.match(said)):
+            verb, text, start = found[1].lower(), found[0], 0
+        if found:
+            sign = f"{key} on a tool that says {verb}"
+            span = Span(start, start + len(text), sign, shown(text))
             pointer = f"{element}/annotations/{key}"
             yield Match(rule, pointer, element, key, (span,), key=key)
+    if annotations.get("readOnlyHint") is annotations.get("destructiveHint") is True:
+        sign = "readOnlyHint beside destructiveHint"
+        pointer = f"{element}/annotations/destructiveHint"
+        span = Span(0, len(words), sign, shown(words))
+        yield Match(READ_ONLY, pointer, element, "destructiveHint", (span,), key="both")
 
 
-def _references(node: Any, pointer: str, element: str) -> Iterator[Match]:
-    queue, found = [(node, pointer)], 0
-    while queue and found < MAX_REFERENCES:
-        value, place = queue.pop()
-        if isinstance(value, Mapping):
-            target = value.get("$ref")
+def _references(nodes: Sequence[Node], element: str) -> Iterator[Match]:
+    for node in nodes:
+        for key in _REFERENCES:
+            target = node.value.get(key)
             if isinstance(target, str) and _FAR.match(target):
-                found += 1
                 span = Span(0, len(target), "a schema elsewhere", shown(target))
-                here = f"{place}/$ref"
-                yield Match(REFERENCE, here, element, "$ref", (span,), key=target[:200])
-            queue += [(v, f"{place}/{escape(k)}") for k, v in value.items()]
-        elif isinstance(value, list):
-            queue += [(v, f"{place}/{n}") for n, v in enumerate(value)]
+                here = f"{node.pointer}/{key}"
+                yield Match(REFERENCE, here, element, key, (span,), key=target[:200])
