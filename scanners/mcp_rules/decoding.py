@@ -25,7 +25,7 @@ NUMBERS, BITS, BASE85 = (
     "decoded from bits",
     "decoded from base85",
 )
-DIGITS = "digits read as letters"
+BASE32, DIGITS = "decoded from base32", "digits read as letters"
 TAGS, SELECTORS = "spelt in tag characters", "spelt in variation selectors"
 ZERO_WIDTH, TURNED = "spelt in zero-width characters", "turned by a bidi override"
 
@@ -46,6 +46,7 @@ _BITS = re.compile(r"(?<![\w.])[01]{8}(?:[ ,]?[01]{8}){7,}(?![\w.])")
 _BASE85 = re.compile(
     r"<~[!-uz\s]{20,2000}~>|(?<!\S)[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{40,4000}(?!\S)"
 )
+_BASE32 = re.compile(r"(?<![\w=])[A-Z2-7]{24,4000}={0,6}(?![\w=])")
 # Three letters with a digit in the middle stand in every text that is written so.
 _MIXED = re.compile(r"[A-Za-z][013457][A-Za-z]")
 _AS_LETTERS = str.maketrans("013457", "oieast")
@@ -170,6 +171,14 @@ def _from_bits(run: str) -> str | None:
     return "".join(map(chr, points)) if all(32 <= p < 127 for p in points) else None
 
 
+def _from_base32(run: str) -> str | None:
+    plain = run.rstrip("=")
+    try:
+        return _text_of(base64.b32decode(plain + "=" * (-len(plain) % 8)))
+    except binascii.Error:
+        return None
+
+
 def _from_base85(run: str) -> str | None:
     try:
         if run.startswith("<~"):
@@ -196,6 +205,7 @@ _CODES: tuple[_Code, ...] = (
     (SPACED, _SPACED, _from_spaced, "", 15),
     (BITS, _BITS, _from_bits, "0", 64),
     (BASE85, _BASE85, _from_base85, "", 24),
+    (BASE32, _BASE32, _from_base32, "", 24),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -93,7 +94,7 @@ def hinted() -> dict[str, tuple[str, ...]]:
 def _read(path: Path) -> Lexicon:
     data = json.loads(path.read_text("utf-8"))
     lexicon = Lexicon(data["language"], hints=frozenset(data.get("hints", ())))
-    entries = list(_entries(data))
+    entries = list(dict.fromkeys(_spelt(data)))
     for words, meaning in entries:
         if words[-1].endswith("*") and len(words) == 1:
             lexicon.stems.setdefault(words[0][:-1], []).append(meaning)
@@ -105,6 +106,23 @@ def _read(path: Path) -> Lexicon:
         known = sorted({w for words, _ in entries for w in words}, key=len)
         lexicon.pattern = re.compile("|".join(map(re.escape, known[::-1])))
     return lexicon
+
+
+def _spelt(data: dict[str, dict[str, list[str]]]) -> Iterator[Phrase]:
+    """Yield the entries, also as they are written without their accents."""
+    for words, meaning in _entries(data):
+        yield words, meaning
+        said = " ".join(words)
+        for plain in (
+            () if said.isascii() else (_unaccented(said), said.translate(_TWO))
+        ):
+            if plain.isascii():
+                yield tuple(plain.split()), meaning
+
+
+def _unaccented(text: str) -> str:
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(char for char in parts if not unicodedata.combining(char))
 
 
 def _entries(data: dict[str, dict[str, list[str]]]) -> Iterator[Phrase]:
@@ -146,6 +164,7 @@ def _forms(entry: str) -> Iterator[Phrase]:
     yield (f"{stem}ing", *rest), ("", ING)
 
 
+_TWO = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _UNCHANGED = frozenset({"do", "dont", "never", "no", "put", "set"})
 # run, get, put, drop, submit: one consonant after one vowel at the end.
 _DOUBLED = re.compile(r"(?:[a-z]{0,3}[^aeiou])?[aeiou][bdgmnptrl]|submit|permit|concat")

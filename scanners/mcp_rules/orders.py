@@ -73,7 +73,7 @@ _DANGER = re.compile(
     \b(?:curl|wget|fetch)\b[^|\n]{0,200}\|\s{0,4}(?:sudo\s)?(?:ba|z|da)?sh\b
     | \bcurl\b[^\n]{0,100}\s(?:-d|--data\S{0,10}|-F|-T|--upload-file|-X\s{0,2}POST)\b
     | \brm\s+-[rf]{1,2}\b
-    | \bchmod\s+(?:\+x|[0-7]{3,4})\b | \bnc\s+(?:-[a-z]{0,4}e\b|\d)
+    | \bchmod\s+(?:-R\s+)?(?:\+x|[0-7]{3,4})\b | \bnc\s+(?:-[a-z]{0,4}e\b|\d)
     | /dev/tcp/ | \bbase64\s+(?:-d|--decode)\b | \beval\s{0,2}\( | \bos\.system\b
     | \bsubprocess\.\w | \bnpm\s+(?:i|install)\s+-g\b | \bcrontab\b | \bmkfifo\b
     | \*/\d{1,2}\s\*\s\*\s\*\s\* | \bpowershell\b[^\n]{0,40}\s-(?:e|enc|nop|w)\b

@@ -176,6 +176,7 @@ _DOES = re.compile(
     r"|forward|download|save|remove|invite|merge|deploy|sign|approve|slack|e?mail"
     r"|whatsapp|payment|http|browser|file|sql|database|kubectl|docker)_"
 )
+_RUINS = ("delete_", "remove_", "drop_", "wipe_", "purge_", "destroy_", "erase_")
 _WORDS = re.compile(r"[^\W\d_]{3,}")
 _EMPTY = frozenset(
     {"the", "and", "for", "with", "from", "into", "tool", "this", "that", "get", "set"}
@@ -301,6 +302,8 @@ def _name(word: str, own: Names) -> Iterator[str]:
     if "_" in word:
         kind = "slot" if word in own.own else "name"
         is_tool = kind == "name" and _DOES.match(word)
+        if kind == "name" and word.startswith(_RUINS):
+            yield "ruin"
         if is_tool and not own.knows(word):
             yield "stranger"
         yield "private" if _SECRET_NAME.search(word) else kind
