@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from scanners.mcp_rules.tokens import without_tokens
+from scanners.mcp_rules.tokens import may_hold_one, without_tokens
 
 # Bound by the middleware for a request, and by the worker for a task.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -56,10 +56,18 @@ class JsonFormatter(logging.Formatter):
         line |= {name: getattr(record, name) for name in EXTRAS if name in vars(record)}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        text = _dumped(line)
         # The last line of defence: who logs takes care, and a library does not know.
-        text = without_tokens(_API_KEY.sub(r"\1[masked]", text))
+        # Most lines hold nothing like a token, and pay for no search of each value.
+        if may_hold_one(" ".join(map(str, line.values()))):
+            line = {name: _without_tokens(value) for name, value in line.items()}
+        text = _dumped(line)
         return text if record.levelno >= logging.ERROR else _WORD.sub(r"\1.", text)
+
+
+def _without_tokens(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
+    return without_tokens(_API_KEY.sub(r"\1[masked]", str(value)))
 
 
 def _dumped(line: dict[str, Any]) -> str:

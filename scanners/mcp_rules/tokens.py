@@ -25,7 +25,7 @@ TOKEN = re.compile(
     + "|".join(_alternative(n, form) for n, form in enumerate(FORMATS.values()))
     + ")"
 )
-_MARKED = re.compile("|".join([*map(re.escape, MARKERS), *MARKED]))
+_MARKED = re.compile("|".join(MARKED))
 # No token is shorter, and each but a private key has as many characters in a row.
 MIN_TOKEN = 14
 _LONG = re.compile(r"(?<![\w.:/+=~-])[\w.:/+=~-]{14}")
@@ -82,8 +82,10 @@ def may_hold_one(text: str) -> bool:
     """Whether it is worth looking for tokens in `text`."""
     if len(text) < MIN_TOKEN:
         return False
-    has_run = _LONG.search(text) or "PRIVATE KEY" in text
-    return bool(has_run and _MARKED.search(text))
+    if not (_LONG.search(text) or "PRIVATE KEY" in text):
+        return False
+    # One by one: a pattern of all of them takes seven times as long.
+    return any(marker in text for marker in MARKERS) or bool(_MARKED.search(text))
 
 
 def masked(value: str) -> str:

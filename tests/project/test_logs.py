@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from apikeys import keys
+from scanners.mcp_rules.tokens import may_hold_one
 from sentrascan_project import logs
 
 FORMATTER = logs.JsonFormatter()
@@ -91,3 +92,38 @@ def test_a_token_of_a_known_format_is_masked_whoever_logs_it() -> None:
         text = line(logging.ERROR, "got %s", token, exc_info=sys.exc_info())
     assert token not in text
     assert "ValueError" in json.loads(text)["trace"]
+
+
+class Failure:
+    """What a library may log: an object whose text holds a token."""
+
+    def __str__(self) -> str:
+        return f"no entry with {TOKEN}"
+
+
+TOKEN = "ghp_" + "k7Xw2QpLz9RtVb4NmYc8HsDf3GjTa6EuQ1Zo"
+
+
+@pytest.mark.parametrize(
+    ("message", "extra"),
+    [
+        (f"first\n{TOKEN}", {}),
+        ("x", {"path": f"/scans/{TOKEN}", "status": 404, "duration_ms": 1.5}),
+        ("x", {"error": Failure()}),
+    ],
+)
+def test_a_token_is_masked_wherever_it_stands(
+    message: str, extra: dict[str, Any]
+) -> None:
+    text = line(logging.INFO, message, extra=extra, **DEFAULT)
+    assert TOKEN not in text
+    assert "ghp_********" in text
+    assert json.loads(text).get("status") == extra.get("status")
+
+
+def test_the_line_of_an_ordinary_request_is_not_searched_for_tokens() -> None:
+    """The search takes ten times as long as all the rest of a line."""
+    digest = "a88a7902cb4ef697ba0b6759c50e8c10297ff58f942243de19b984841bfe1f73"
+    for path in ("/api/v1/scans", f"/api/v1/verdicts/sha256:{digest}"):
+        said = f"2026-11-27T23:13:55.407+00:00 INFO sentrascan.request GET {path} 200"
+        assert not may_hold_one(f"{said} 01a21f496cb970e98ffa037480f9d7dc GET {path}")
