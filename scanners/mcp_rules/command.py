@@ -53,12 +53,19 @@ def report_on(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return {
         "secrets": [_secret(secret) for secret in found],
         "matches": [_without(values, asdict(match)) for match in examined.matches],
-        "unread": [asdict(gap) for gap in examined.unread],
+        "unread": [
+            asdict(gap) | {"why": secrets.hide(gap.why, values)}
+            for gap in examined.unread
+        ],
     }
 
 
 def _without(values: frozenset[str], match: dict[str, Any]) -> dict[str, Any]:
-    """Hide secrets in what a match quotes: its own rule may look for anything else."""
+    """Hide secrets in what a match quotes: its own rule may look for anything else.
+
+    Before any of it is cut: half of a token is none that anybody would know for one.
+    """
+    match["field"] = secrets.hide(match["field"], values)
     for span in match["spans"]:
         span["shown"] = secrets.hide_shown(span["shown"], values)
         span["sign"] = secrets.hide_shown(span["sign"], values)

@@ -14,7 +14,8 @@ from scanners.documents import read_document
 from scanners.mcp_rules.command import report_on
 from scanners.mcp_rules.launching import MAX_LINE
 from scanners.mcp_rules.reading import MAX_DEPTH, MAX_LENGTH, MAX_READINGS
-from tests.scanners.mcp_samples import POISON, target_of, tool
+from scanners.redaction import redact
+from tests.scanners.mcp_samples import POISON, RANDOM, target_of, tool
 
 FILLER = "Returns the names of files in a folder, with the size and date of each. "
 
@@ -100,3 +101,19 @@ def test_a_command_behind_a_long_line_is_found_or_a_gap(blanks: int) -> None:
     is_gap = [gap.path for gap in report.coverage.failed] == ["servers/build"]
     assert ("MCP-CONFIG-009" in rules(report)) is not is_gap
     assert is_gap is (blanks == MAX_LINE)
+
+
+@pytest.mark.parametrize("before", range(100, 200, 3))
+def test_a_token_in_the_name_of_a_place_is_not_cut_in_two(before: int) -> None:
+    token = f"npm_{RANDOM[:36]}"
+    name = f"{'x' * before} {token}"
+    schema = {"properties": {name: {"type": "string", "description": POISON}}}
+    long = f"{FILLER * (MAX_LENGTH // len(FILLER) + 1)}"
+    report = examined(
+        tool("weather", inputSchema=schema),
+        tool("add", annotations={name: POISON}),
+        tool("list", annotations={name: long}),
+    )
+
+    assert len(report.coverage.failed) == 1
+    assert token[:8] not in repr(redact(report))
