@@ -19,6 +19,7 @@ from urllib.parse import unquote, unquote_plus
 from scanners.mcp_rules.servers import escape, located_servers
 from scanners.mcp_rules.tokens import (
     MIN_SECRET,
+    MIN_TOKEN,
     is_placeholder,
     looks_random,
     masked,
@@ -101,6 +102,8 @@ def find(document: Mapping[str, Any]) -> list[Secret]:
             found.setdefault((secret.pointer, secret.value), secret)
             at.setdefault(secret.pointer, []).append(secret.value)
     for pointer, key, text in _strings(document, "", ""):
+        if len(text) < MIN_TOKEN:
+            continue
         for kind, value in islice(tokens_in(text), MAX_OF_ONE_TEXT):
             if not any(value in known for known in at.get(pointer, ())):
                 secret = Secret(value, kind, "text", pointer, key)
@@ -261,7 +264,7 @@ def _strings(value: Any, pointer: str, key: str) -> Iterator[tuple[str, str, str
     elif isinstance(value, Mapping):
         for name, child in value.items():
             yield from _strings(child, f"{pointer}/{escape(name)}", name)
-            if tokens := list(tokens_in(name)):
+            if len(name) >= MIN_TOKEN and (tokens := list(tokens_in(name))):
                 yield f"{pointer}/{escape(name)}", key, tokens[0][1]
     elif isinstance(value, list | tuple):
         for position, child in enumerate(value):

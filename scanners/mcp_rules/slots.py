@@ -279,10 +279,11 @@ def _named(
                     yield "OWN WORD", position
         return
     for position, token in enumerate(tokens):
-        if token.kind != "word":
+        word, kind, start, end = token
+        if kind != "word":
             continue
-        written = text[token.start : token.end]
-        is_plain = written.islower() or not _CAMEL.fullmatch(written)
+        written = text[start:end]
+        is_plain = written == word or not _CAMEL.fullmatch(written)
         if is_plain and "_" not in written:
             before = tokens[position - 1] if position else token
             is_dotted = before.end + 1 == token.start and text[before.end] == "."
@@ -336,9 +337,9 @@ def _written(raw: str) -> Iterator[tuple[str, int]]:
 def novelty(sentence: Sentence, about: Names) -> int:
     """Return in quarters how much of a sentence the tool's purpose does not cover."""
     words = {
-        token.word[:4]
-        for token in sentence.tokens
-        if token.kind == "word" and len(token.word) > 4 and token.word.isalpha()
+        word[:4]
+        for word, kind, _, _ in sentence.tokens
+        if len(word) > 4 and kind == "word" and word.isalpha()
     }
     if len(words) < 3:
         return -1
@@ -348,7 +349,7 @@ def novelty(sentence: Sentence, about: Names) -> int:
 def words_of(sentence: Sentence) -> set[str]:
     """Return the stems of the longer words of a sentence."""
     return {
-        _STEMS.get(token.word) or _stem_of(token.word)
-        for token in sentence.tokens
-        if token.kind == "word" and len(token.word) > 3 and token.word.isalpha()
+        _STEMS.get(word) or _stem_of(word)
+        for word, kind, _, _ in sentence.tokens
+        if len(word) > 3 and kind == "word" and word.isalpha()
     }
