@@ -101,9 +101,7 @@ def find(document: Mapping[str, Any]) -> list[Secret]:
         for secret in _in_server(server.value, pointer, server.name):
             found.setdefault((secret.pointer, secret.value), secret)
             at.setdefault(secret.pointer, []).append(secret.value)
-    for pointer, key, text in _strings(document, "", ""):
-        if len(text) < MIN_TOKEN:
-            continue
+    for pointer, key, text in _long_strings(document, "", "", []):
         for kind, value in islice(tokens_in(text), MAX_OF_ONE_TEXT):
             if not any(value in known for known in at.get(pointer, ())):
                 secret = Secret(value, kind, "text", pointer, key)
@@ -264,11 +262,39 @@ def _strings(value: Any, pointer: str, key: str) -> Iterator[tuple[str, str, str
     elif isinstance(value, Mapping):
         for name, child in value.items():
             yield from _strings(child, f"{pointer}/{escape(name)}", name)
-            if len(name) >= MIN_TOKEN and (tokens := list(tokens_in(name))):
+            if tokens := list(tokens_in(name)):
                 yield f"{pointer}/{escape(name)}", key, tokens[0][1]
     elif isinstance(value, list | tuple):
         for position, child in enumerate(value):
             yield from _strings(child, f"{pointer}/{position}", key)
+
+
+type _Found = list[tuple[str, str, str]]
+
+
+def _long_strings(value: Any, pointer: str, key: str, found: _Found) -> _Found:
+    """Return in `found` what `_strings` yields, but what is shorter than any token.
+
+    Most strings of a tool list are: they get no pointer.
+    """
+    if isinstance(value, str):
+        if len(value) >= MIN_TOKEN:
+            found.append((pointer, key, value))
+    elif isinstance(value, Mapping):
+        for name, child in value.items():
+            if _may_be_long(child):
+                _long_strings(child, f"{pointer}/{escape(name)}", name, found)
+            if len(name) >= MIN_TOKEN and (tokens := list(tokens_in(name))):
+                found.append((f"{pointer}/{escape(name)}", key, tokens[0][1]))
+    elif isinstance(value, list | tuple):
+        for position, child in enumerate(value):
+            if _may_be_long(child):
+                _long_strings(child, f"{pointer}/{position}", key, found)
+    return found
+
+
+def _may_be_long(value: Any) -> bool:
+    return not isinstance(value, str) or len(value) >= MIN_TOKEN
 
 
 def _decoded_password(value: str) -> Iterator[str]:

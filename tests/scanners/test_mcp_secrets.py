@@ -171,3 +171,14 @@ def test_what_only_names_a_thing_is_no_secret(thing: str) -> None:
 def test_a_value_of_no_known_form_is_found_by_chance_alone(form: str) -> None:
     for document in kept(drawn(form))[:3]:
         assert [secret.kind for secret in find(document)] == ["random value"]
+
+
+def test_a_token_is_found_at_any_depth_and_as_a_key() -> None:
+    value = drawn(ISSUED["GitHub"])
+    schema = {"properties": {"a": {"items": [{"default": [value, "short"]}]}}}
+    tools = [{"name": "a", "inputSchema": schema}, {"name": "b", "x": {value: 1}}]
+
+    assert [(s.pointer, s.field) for s in find({"tools": tools})] == [
+        ("/tools/0/inputSchema/properties/a/items/0/default/0", "default"),
+        (f"/tools/1/x/{value}", "x"),
+    ]
