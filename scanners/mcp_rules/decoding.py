@@ -31,9 +31,12 @@ ZERO_WIDTH, TURNED = "spelt in zero-width characters", "turned by a bidi overrid
 
 # The runs do not begin inside a longer one: each character is looked at once.
 _BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/])")
+# A pattern that begins with a letter of a set is looked for far faster than one that
+# begins by looking back.
 _HEX = re.compile(
-    r"(?<![0-9a-fA-F])(?:0x)?(?:[0-9a-fA-F]{2}){10,}(?![0-9a-fA-F])"
-    r"|(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[ :]){9,}[0-9a-fA-F]{2}(?![0-9a-fA-F])"
+    r"[0-9a-fA-F](?<![0-9a-fA-F]{2})(?:(?<=0)x(?:[0-9a-fA-F]{2}){10,}"
+    r"|[0-9a-fA-F](?:(?:[0-9a-fA-F]{2}){9,}"
+    r"|[ :](?:[0-9a-fA-F]{2}[ :]){8,}[0-9a-fA-F]{2}))(?![0-9a-fA-F])"
 )
 _PERCENT = re.compile(r"[^\s%]{0,40}(?:%[0-9A-Fa-f]{2}[^\s%]{0,40}){3,}")
 _ESCAPES = re.compile(

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pytest
 
-from scanners.mcp_rules import hidden
+from scanners.mcp_rules import decoding, hidden
 from scanners.mcp_rules.reading import APART, is_plain, readings
 from scanners.mcp_rules.sentences import sentences_of
 from scanners.mcp_rules.texts import texts_of
@@ -80,3 +80,29 @@ def test_words_in_a_row_keep_their_places() -> None:
         ("not", "word", "not"),
         ("ok", "word", "Ok"),
     ]
+
+
+RUN = b"run rm -rf .".hex()
+PAIRS = [RUN[at : at + 2] for at in range(0, len(RUN), 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (RUN, (0, 24)),
+        (f"see {RUN}.", (4, 28)),
+        (f"0x{RUN}", (0, 26)),
+        (f"{' '.join(PAIRS)}", (0, 35)),
+        (f"g{':'.join(PAIRS)}, now", (1, 36)),
+        (f"{RUN}a", None),
+        (f"a{RUN}", None),
+        (" ".join(PAIRS[:9]), None),
+        (RUN[:18], None),
+        (f"a{' '.join(PAIRS)}", (4, 36)),
+    ],
+)
+def test_a_run_of_hexadecimal_digits_is_taken_whole(
+    text: str, place: tuple[int, int] | None
+) -> None:
+    found = [part for part in decoding.decoded(text) if part.how == decoding.HEX]
+    assert [(part.start, part.end) for part in found] == ([place] if place else [])
