@@ -20,6 +20,7 @@ from scanners.mcp_rules.variables import (
     moves_registry,
 )
 from scanners.mcp_rules.wrappers import (
+    MAX_LINE,
     SHELL_SWITCH,
     SHELLS,
     Inner,
@@ -33,8 +34,6 @@ MOUNT, PLAIN, INSIDE = "MCP-CONFIG-013", "MCP-CONFIG-014", "MCP-CONFIG-015"
 OPEN, WILDCARD, INJECTED = "MCP-CONFIG-016", "MCP-CONFIG-017", "MCP-CONFIG-018"
 UNVERIFIED, LOOKUP, INLINE = "MCP-CONFIG-019", "MCP-CONFIG-020", "MCP-CONFIG-021"
 TEMPORARY, APPROVED, ELSEWHERE = "MCP-CONFIG-022", "MCP-CONFIG-023", "MCP-CONFIG-024"
-
-MAX_LINE = 200_000  # characters of a command line
 
 _PROGRAMS = re.compile(r"(?:python[\d.]*|node|nodejs|deno|bun|perl|ruby|php|osascript)")
 _INLINE = frozenset({"-c", "-e", "--eval", "-p", "eval", "-r", "--print"})

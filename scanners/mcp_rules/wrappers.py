@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_DEPTH = 4
-MAX_LINE = 4_000  # characters of a line that is taken apart
+MAX_LINE = 200_000  # characters of a command line; of a longer one `launching` tells
 
 SHELLS = frozenset(
     {"sh", "bash", "zsh", "dash", "ksh", "fish", "ash", "cmd", "powershell", "pwsh"}

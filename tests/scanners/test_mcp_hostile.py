@@ -12,8 +12,8 @@ from scanners.adapters.sentrascan_mcp import SentrascanMcp
 from scanners.contract import Completed, Report
 from scanners.documents import read_document
 from scanners.mcp_rules.command import report_on
-from scanners.mcp_rules.launching import MAX_LINE
 from scanners.mcp_rules.reading import MAX_DEPTH, MAX_LENGTH, MAX_READINGS
+from scanners.mcp_rules.wrappers import MAX_LINE
 from scanners.redaction import redact
 from tests.scanners.mcp_samples import POISON, RANDOM, target_of, tool
 
@@ -89,6 +89,16 @@ def test_a_reference_is_found_behind_any_number_of_parameters() -> None:
     report = examined(tool("add", inputSchema={"properties": properties}))
 
     assert "MCP-ABILITY-005" in rules(report)
+
+
+def test_a_package_at_the_end_of_a_long_line_of_a_shell_is_found() -> None:
+    line = f"echo {'x' * 5_000}; npx -y some-server"
+
+    report = examined(
+        config={"mcpServers": {"build": {"command": "bash", "args": ["-c", line]}}}
+    )
+
+    assert "MCP-CONFIG-007" in rules(report)
 
 
 @pytest.mark.parametrize("blanks", [21_000, MAX_LINE])
