@@ -4,9 +4,9 @@ Two linear models over what `scanners.mcp_rules.likeness` notes: one of the sent
 that is most like an attack, one of all that an element says. Which sentence attacks
 is not labelled: the model is fitted, told by itself, and fitted again.
 
-Families of cases are left out in turn, never cases at random: two cases of one file are
-by one hand. What is printed, and the thresholds, come from the cases left out. With
-`--write` the weights are stored where the engine reads them.
+Whole files of cases are left out in turn, never cases at random: those of one file are
+by one hand. What is printed, and the bounds of each kind of element, come from what was
+left out. With `--write` the weights are stored where the engine reads them.
 """
 
 from __future__ import annotations
@@ -17,26 +17,36 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.mcp_engine import is_alarm
+from scanners.catalogue import rules_of
 from scanners.mcp_rules.examine import names_of
-from scanners.mcp_rules.likeness import START, WEIGHTS, examined, whole_of
+from scanners.mcp_rules.likeness import START, WEIGHTS, examined, kind_of, whole_of
 from scanners.mcp_rules.reading import readings
 from scanners.mcp_rules.spoken import spoken
 from scanners.mcp_rules.texts import texts_of
-from tests.scanners.mcp_corpus import Case, cases
+from tests.scanners.mcp_corpus import Case, cases, document_of
 
-FOLDS, CHUNK = 8, 20  # cases of one file that are held to be of one hand
+FOLDS = 8
 ROUNDS, NEAR = 3, 0.7  # of the most suspicious sentence, in the logarithm of odds
-STRENGTH = {"sentence": 0.5, "whole": 0.1}
+STRENGTH = {"sentence": 0.5, "whole": 0.2}
 MIN_SEEN = 3  # a feature of fewer texts is chance
-HINT, ENOUGH, HONEST = 0.03, 0.008, 0.12  # share of honest elements above it
+MANY = 300  # honest elements of one kind; fewer may raise its bounds, never lower them
+HINT, ENOUGH, HONEST = 0.03, 0.008, 0.05  # share of honest elements above it
 # Texts of configurations are read by other rules.
 LEFT_OUT = frozenset({"configuration"})
+# The examples of rules for what a text says: the plainest attacks there are.
+EXAMPLES = Path(__file__).parents[1] / "tests" / "scanners" / "mcp_examples"
+EXAMPLE = "examples"
+TAUGHT = frozenset({"between", "instructions", "reach"})
+LABELS = {"malicious": "positive", "benign": "negative"}
 
 type Features = dict[str, float]
 type Model = dict[str, float]
@@ -46,7 +56,8 @@ class Sample(NamedTuple):
     """One element of one case."""
 
     is_attack: bool
-    hand: str
+    family: str
+    kind: str
     sentences: list[Features]
     whole: Features
 
@@ -57,10 +68,28 @@ def known_cases() -> dict[str, int]:
         Counter(
             f"{case.kind}/{case.family}"
             for kind in ("malicious", "benign")
-            for case in cases("development", kind)
-            if case.family not in LEFT_OUT
+            for case in _cases(kind)
         )
     )
+
+
+def _cases(kind: str) -> Iterator[Case]:
+    """Yield what there is to learn from: the corpus, and the examples of rules."""
+    for case in cases("development", kind):
+        if case.family not in LEFT_OUT:
+            yield case
+    known = rules_of("sentrascan-mcp")
+    for path in sorted(EXAMPLES.glob("*.yaml")):
+        if path.stem in TAUGHT:
+            shorts = [
+                short
+                for rule, labelled in yaml.safe_load(path.read_text("utf-8")).items()
+                if is_alarm(known[rule])
+                for short in labelled[LABELS[kind]]
+            ]
+            for number, short in enumerate(shorts, 1):
+                family = f"{EXAMPLE} of {path.stem}"
+                yield Case("development", kind, family, number, document_of(short))
 
 
 def samples(counts: Mapping[str, int]) -> list[Sample]:
@@ -68,14 +97,14 @@ def samples(counts: Mapping[str, int]) -> list[Sample]:
     return [
         sample
         for kind in ("malicious", "benign")
-        for case in cases("development", kind)
+        for case in _cases(kind)
         if case.number <= counts.get(f"{case.kind}/{case.family}", 0)
         for sample in _samples(case)
     ]
 
 
 def _samples(case: Case) -> Iterator[Sample]:
-    hand = f"{case.kind}/{case.family}/{(case.number - 1) // CHUNK}"
+    family = f"{case.kind}/{case.family}"
     for element, texts in groupby(texts_of(case.document), key=lambda t: t.element):
         together = list(texts)
         own = names_of(element, together)
@@ -84,7 +113,8 @@ def _samples(case: Case) -> Iterator[Sample]:
         if found:
             features = [sentence.features for sentence in found]
             whole = whole_of(sentence.own for sentence in found)
-            yield Sample(case.kind == "malicious", hand, features, whole)
+            is_attack = case.kind == "malicious"
+            yield Sample(is_attack, family, kind_of(element), features, whole)
 
 
 def _fitted(rows: Sequence[Features], attacks: Any, strength: float) -> Model:
@@ -153,17 +183,17 @@ def whole_model(known: Sequence[Sample]) -> Model:
 
 
 def left_out_scores(known: Sequence[Sample]) -> Any:
-    """Return for each sample what models say that did not learn from its hand."""
-    hands = sorted({sample.hand for sample in known})
+    """Return for each sample what models say that did not learn from its file."""
+    families = sorted({sample.family for sample in known})
     # In an order that has nothing to do with their names, the same on every day.
-    hands.sort(key=lambda hand: sha256(hand.encode()).digest())
-    fold = {hand: number % FOLDS for number, hand in enumerate(hands)}
+    families.sort(key=lambda family: sha256(family.encode()).digest())
+    fold = {family: number % FOLDS for number, family in enumerate(families)}
     scores = np.zeros((len(known), 2))
     for number in range(FOLDS):
-        learned = [sample for sample in known if fold[sample.hand] != number]
+        learned = [sample for sample in known if fold[sample.family] != number]
         sentence, whole = sentence_model(learned), whole_model(learned)
         for place, sample in enumerate(known):
-            if fold[sample.hand] == number:
+            if fold[sample.family] == number:
                 best = max(told(sentence, row) for row in sample.sentences)
                 scores[place] = best, told(whole, sample.whole)
     return scores
@@ -175,12 +205,11 @@ def learned(counts: Mapping[str, int]) -> tuple[dict[str, Any], Any]:
     parts = left_out_scores(known)
     middle, spread = parts.mean(axis=0), parts.std(axis=0)
     scores = ((parts - middle) / spread).sum(axis=1)
-    honest = np.sort(scores[[not sample.is_attack for sample in known]])[::-1]
-    stored: dict[str, Any] = {"cases": dict(counts)}
-    stored |= {
-        name: round(float(honest[int(len(honest) * share)]), 2)
-        for name, share in (("hint", HINT), ("enough", ENOUGH), ("honest", HONEST))
-    }
+    stored: dict[str, Any] = {"cases": dict(counts), "bounds": _bounds(known, scores)}
+    honest = scores[
+        [not sample.is_attack and EXAMPLE not in sample.family for sample in known]
+    ]
+    stored["honest"] = exceeded(honest, HONEST)
     for number, (name, model) in enumerate(
         (("sentence", sentence_model(known)), ("whole", whole_model(known)))
     ):
@@ -190,20 +219,51 @@ def learned(counts: Mapping[str, int]) -> tuple[dict[str, Any], Any]:
     return stored, scores
 
 
+def _bounds(known: Sequence[Sample], scores: Any) -> dict[str, dict[str, float]]:
+    """Return for each kind of element from where on its likeness counts."""
+    # An example of what a rule is to leave alone is as near to an attack as can be.
+    honest = np.array([not s.is_attack and EXAMPLE not in s.family for s in known])
+    kinds = np.array([sample.kind for sample in known])
+    shares = {"hint": HINT, "enough": ENOUGH}
+    of_all = {name: exceeded(scores[honest], share) for name, share in shares.items()}
+    found = {}
+    for kind in sorted(set(kinds.tolist())):
+        mine = scores[honest & (kinds == kind)]
+        bounds = {name: exceeded(mine, share) for name, share in shares.items()}
+        if len(mine) < MANY:
+            bounds = {name: max(bounds[name], of_all[name]) for name in shares}
+        found[kind] = bounds
+    return found
+
+
+def exceeded(scores: Any, share: float) -> float:
+    """Return what a `share` of such `scores` is above.
+
+    Where they are too few to say, their highest tenth is taken to go on as it falls.
+    """
+    ordered = np.sort(scores)[::-1]
+    tenth = np.quantile(ordered, 0.9)
+    falls = (ordered[ordered > tenth] - tenth).mean()
+    beyond = max(0.0, np.log(1 / (len(ordered) * share)))
+    return round(float(ordered[int(len(ordered) * share)] + falls * beyond) + 0.01, 2)
+
+
 def main() -> None:
     counts = known_cases()
     known = samples(counts)
     stored, scores = learned(counts)
     attacks = np.array([sample.is_attack for sample in known])
-    kinds = np.array([sample.hand.rsplit("/", 1)[0] for sample in known])
-    for name in ("hint", "enough", "honest"):
-        over = scores >= stored[name]
-        caught, alarmed = over[attacks].mean(), over[~attacks].mean()
-        print(f"{name:8} from {stored[name]:5.2f}: {caught:.1%} of the attacks", end="")
-        print(f" that were left out, {alarmed:.1%} of the honest texts")
-    for kind in sorted(set(kinds)):
-        over = scores[kinds == kind] >= stored["enough"]
-        print(f"  {kind:40} {over.sum():4} of {len(over):4}")
+    families = np.array([sample.family for sample in known])
+    over = {}
+    for name in ("hint", "enough"):
+        bounds = [stored["bounds"][sample.kind][name] for sample in known]
+        over[name] = scores >= np.array(bounds)
+        caught, alarmed = over[name][attacks].mean(), over[name][~attacks].mean()
+        print(f"{name:8} {caught:.1%} of the attacks that were left out,", end="")
+        print(f" {alarmed:.1%} of the honest texts")
+    for family in sorted(set(families)):
+        hits = over["enough"][families == family]
+        print(f"  {family:40} {hits.sum():4} of {len(hits):4}")
     if "--write" in sys.argv:
         WEIGHTS.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
 

@@ -69,6 +69,11 @@ _LEANING = frozenset(
 # "Begin by reading it" orders as "read it" does.
 _STARTS = frozenset({"begin", "start", "open", "continue", "proceed", "finish", "end"})
 _BE = frozenset({"be", "been", "get", "being"})
+REFUSED_WITHIN, REFUSED_APART = 2, 16  # words, or signs where there are no blanks
+_WITHOUT = frozenset(
+    {"ohne", "sans", "sin", "sem", "senza", "zonder", "utan", "bez", "без", "tanpa"}
+    | {"olmadan", "없이", "未经", "بدون", "बिना", "không"}
+)
 # "Do not forget to send it" orders it.
 _LIFTS = frozenset({"hesitate", "forget", "fail", "only"})
 
@@ -98,7 +103,7 @@ def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
     Where a sentence `leans` on somebody, what it describes counts as well.
     """
     if sentence.language != "en":
-        return True
+        return not _refused(sentence, hit)
     if leans and sentence.word(hit.first - 1) not in _NOUN_BEFORE:
         return not negated(sentence, hit)
     if hit.form == BASE:
@@ -117,6 +122,24 @@ def opens(sentence: Sentence, hit: Hit) -> bool:
     """Whether a sentence begins with the base form `hit`, order or description."""
     is_base = sentence.language == "en" and hit.form == BASE
     return is_base and _begins(sentence, hit) and not negated(sentence, hit)
+
+
+def _refused(sentence: Sentence, verb: Hit) -> bool:
+    """Whether a word of refusal stands close before `verb`, in any language.
+
+    "Without" refuses what is named after it, and not what is done without it.
+    """
+    tokens = sentence.tokens
+    for no in sentence.of("not"):
+        between = tokens[no.last : verb.first]
+        apart = tokens[verb.first].start - tokens[no.last - 1].end
+        if not 0 <= verb.first - no.last <= REFUSED_WITHIN or apart > REFUSED_APART:
+            continue
+        is_without = tokens[no.first].word in _WITHOUT
+        is_other = sentence.has("tell", no.last, verb.first) is not None
+        if not is_without and not is_other and all(t.kind != "mark" for t in between):
+            return True
+    return False
 
 
 def _is_imperative(sentence: Sentence, hit: Hit) -> bool:

@@ -73,6 +73,8 @@ _INVISIBLE_RUN = re.compile(
     "[\u00ad\u034f\u115f\u1160\u180e\u200b-\u200f\u2060-\u206f\u2800\u3164\ufeff\uffa0"
     "\ufff0-\ufffb]{4,}"
 )
+# Where these letters stand, an i without its dot is a letter of the language.
+_TURKISH = re.compile("[\u011e\u011f\u0130\u015e\u015f]")
 _NAMES = (Role.NAME, Role.PARAMETER)
 
 
@@ -187,12 +189,14 @@ def _invisible(text: Text) -> Iterator[Match]:
 
 def _look_alikes(text: Text) -> Iterator[Match]:
     value = text.value
+    is_turkish = bool(_TURKISH.search(value))
     mixed = [
         Span(*match.span(), "letters that look alike", f"{match[0]} reads {plain}")
         for match in WORD.finditer(value)
         if not match[0].isascii()
         and (plain := unmasked_word(match[0])) != match[0]
         and _skeleton(plain).isascii()
+        and not (is_turkish and match[0].replace("\u0131", "i") == plain)
     ]
     latin = sum("a" <= char.lower() <= "z" for char in value)
     letters = sum(char.isalpha() for char in value)

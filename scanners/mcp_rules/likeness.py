@@ -43,7 +43,9 @@ type Read = Sequence[tuple[Text, Sequence[Spoken]]]
 
 # What a text can be over: data, tools and addresses that are not its own.
 THINGS = {
-    "data beside the purpose": ("OFF credential", "OFF conversation", "OFF personal"),
+    "data beside the purpose": (
+        *("OFF credential", "OFF conversation", "OFF personal", "reach"),
+    ),
     "a private file": ("SECRET_PATH", "SECRET NAME"),
     "another tool": ("STRANGE NAME", "STRANGE SERVER", "elsewhere", "strange"),
     "an address": ("URL", "MAIL", "PHONE", "HOST", "ACCOUNT_NUMBER", "CARRIER", "ours"),
@@ -64,6 +66,10 @@ ORDERS = {
     "concealment": ("secretly", "FORBIDS tell", "notice"),
     "a condition": ("when", "later", "always"),
     "a reason": ("reason", "pretext", "authority", "threat", "because"),
+    "against what is asked": ("despite", "belittled", "deceit"),
+    "in somebody's name": ("their name",),
+    "gain": ("profit",),
+    "when nobody looks": ("watched",),
     "a claim": ("claim", "answer", "praise", "better", "worse", "faulty", "fine"),
 }
 REACH = 8  # words between a deed and what it is done to
@@ -146,13 +152,15 @@ def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
         if not sentence.position:
             own[first] = 1.0
         own.update(dict.fromkeys(map(_word, words_of(sentence)), WORD))
+        placed = [_placed(role, name) for name in here if name in _GROUPS_OF]
+        own.update(dict.fromkeys(placed, PAIR))
         features = own | dict.fromkeys(map(_beside, beside), BESIDE)
         if not _CROSSING.isdisjoint(here):
             groups = {group for name in here for group in _GROUPS_OF.get(name, ())}
             near = {group for name in beside for group in _GROUPS_OF.get(name, ())}
-            pairs = [*_pairs(groups, groups, "with"), *_pairs(groups, near, "beside")]
-            features |= dict.fromkeys(pairs, PAIR)
-            own |= {pair: PAIR for pair in pairs if "beside " not in pair}
+            pairs = dict.fromkeys(_pairs(groups, groups, "with"), PAIR)
+            own |= pairs
+            features |= pairs | dict.fromkeys(_pairs(groups, near, "beside"), PAIR)
         yield Examined(text, reading, sentence, here, own, features)
 
 
@@ -167,8 +175,18 @@ def _beside(name: str) -> str:
     return f"beside {name}"
 
 
+@cache
+def _placed(role: str, name: str) -> str:
+    return f"{role}: {name}"
+
+
+def kind_of(element: str) -> str:
+    """Return what an element is: tools, prompts, resources, instructions."""
+    return element.split("/", 2)[1]
+
+
 def _role(text: Text) -> str:
-    kind = text.element.split("/", 2)[1]
+    kind = kind_of(text.element)
     if text.role is Role.PARAMETER_TEXT:
         return f"parameter of {kind}"
     return f"part of {kind}" if text.role in (Role.OTHER, Role.VALUE) else kind
@@ -231,13 +249,15 @@ def likeness_of(read: Read, about: Names) -> Likeness | None:
 
 def find(likeness: Likeness) -> Iterator[Match]:
     """Yield the hint or the finding that `likeness` is."""
+    # Honest documents quote attacks, honest tools do not: each kind has its own bounds.
+    bounds = weights()["bounds"][kind_of(likeness.text.element)]
     # What orders, claims and hides nothing is no reason to look: a lone token, say.
-    if likeness.score < weights()["hint"] or not likeness.orders:
+    if likeness.score < bounds["hint"] or not likeness.orders:
         return
     tokens = likeness.sentence.tokens
     whole = Part("reads like attacks do", tokens[0].start, tokens[-1].end)
     yield _match(HINT, likeness, [whole])
-    if likeness.score >= weights()["enough"] and likeness.things:
+    if likeness.score >= bounds["enough"] and likeness.things:
         yield _match(FOUND, likeness, [*likeness.things[:3], *likeness.orders[:3]])
 
 

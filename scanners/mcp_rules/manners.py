@@ -45,6 +45,7 @@ _ASKS = frozenset({"ask", "asked", "asking", "confirm", "prompt"})
 _UNASKED = frozenset({"consent", "ask", "unasked"})
 
 
+GUARDED = 10  # words: "must not be pasted into a form without the user knowing"
 # "Never a private key" speaks of none.
 _OF_DATA = frozenset(
     {"speaks of private data", "speaks of a private file", "speaks of what is confided"}
@@ -157,7 +158,8 @@ def _secret_parts(sentence: Sentence) -> Iterator[tuple[int, int]]:
         known = sentence.has("know", no.last, no.last + 6)
         if user and known and user.first < known.first:
             yield min(user.first, no.first), known.last
-        if sentence.word(no.first) == "without" and known:
+        is_guard = sentence.has("not", no.first - GUARDED, no.first)
+        if sentence.word(no.first) == "without" and known and not is_guard:
             user = sentence.has("user", no.last, no.last + 4)
             if user:
                 yield no.first, known.last
@@ -204,7 +206,7 @@ def _approval_parts(sentence: Sentence) -> Iterator[tuple[int, int]]:
     for hit in sentence.of("unasked"):
         yield hit.first, hit.last
     for no in sentence.of("without"):
-        if negated(sentence, no) or sentence.has("not", no.first - 6, no.first):
+        if negated(sentence, no) or sentence.has("not", no.first - GUARDED, no.first):
             continue
         if consent := sentence.has("consent", no.last, no.last + 5):
             yield no.first, consent.last
@@ -226,5 +228,7 @@ def _foreign(sentence: Sentence) -> Iterator[Found]:
         yield SECRECY, secretly[0].first, secretly[0].last
     elif tells and "user" in hits and "not" in hits:
         yield SECRECY, tells[0].first, tells[0].last
-    if "not" in hits and (consents := sentence.of("consent")):
+    # "Do not send it without asking" asks.
+    is_single = len({hit.first for hit in sentence.of("not")}) == 1
+    if is_single and (consents := sentence.of("consent")):
         yield APPROVAL, consents[0].first, consents[0].last

@@ -28,6 +28,7 @@ HIDDEN, UNASKED = "MCP-INSTRUCTION-004", "MCP-INSTRUCTION-005"
 TEMPLATE, SECRECY_ALONE = "MCP-INSTRUCTION-003", "MCP-INSTRUCTION-010"
 
 MANNERS: dict[str, float] = SIGNS["manners"]
+OVERRIDES = "overrides instructions"
 WINDOW, ENOUGH = int(SIGNS["window"]), float(SIGNS["enough"])
 # To keep a deed from the user, or to ask nobody, is an act as well, if one of these
 # stands beside it.
@@ -177,7 +178,14 @@ def _in_reading(text: Text, way: Spoken, *, doubt: float) -> Iterator[Match]:
         signs = _signs(reading.text, sentences)
         is_doubted = is_plain and sentences[0].language == "en"
         least = enough + doubt if is_doubted else enough
-        for rule, together in _rules(signs, least):
+        # To override what the model was told is an attack however honest the rest is,
+        # unless it is quoted.
+        sure = {
+            sign
+            for sign in signs
+            if sign.name == OVERRIDES and not _begins_quoted(reading.text, sign)
+        }
+        for rule, together in _rules(signs, least, sure):
             spans = [_span(sign, reading) for sign in together]
             yield in_text(rule, text, spans, seen=reading.how, key=rule)
     has_mark = _holds(reading.text, _TEMPLATE_MARKS)
@@ -196,13 +204,23 @@ def _span(sign: Sign, reading: Reading) -> Span:
     return Span(start, end, sign.name, shown(reading.text[sign.start : sign.end]))
 
 
-def _rules(signs: list[Sign], enough: float) -> Iterator[tuple[str, list[Sign]]]:
-    """Yield each rule that matches with the signs that made it match."""
+def _begins_quoted(text: str, sign: Sign) -> bool:
+    return text[max(sign.start - 1, 0) : sign.start] in {*_QUOTES, "`"}
+
+
+def _rules(
+    signs: list[Sign], least: float, sure: set[Sign]
+) -> Iterator[tuple[str, list[Sign]]]:
+    """Yield each rule that matches with the signs that made it match.
+
+    The signs have to weigh `least`, and of what is `sure` no more than ever.
+    """
     best: dict[str, tuple[float, list[Sign]]] = {}
     near = _near(signs)
     for act in signs:
         if act.name not in _RULES:
             continue
+        enough = min(least, ENOUGH) if act in sure else least
         together = near[act.sentence] | {act.name: act}
         score = _score(together.values())
         has_manner = any(name in MANNERS for name in together if name != act.name)

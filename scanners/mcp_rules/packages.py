@@ -30,7 +30,16 @@ _CONTAINER_VALUED = frozenset(
     {"-e", "--env", "-v", "--volume", "--mount", "-p", "--publish", "--name", "-u"}
     | {"--network", "--net", "--user", "-w", "--workdir", "--entrypoint", "--platform"}
     | {"--env-file", "-l", "--label", "--add-host", "--cap-add", "--cap-drop", "-m"}
-    | {"--memory", "--cpus", "--gpus", "--device", "--security-opt", "--pid", "--ipc"}
+    | {
+        "--secret",
+        "--memory",
+        "--cpus",
+        "--gpus",
+        "--device",
+        "--security-opt",
+        "--pid",
+        "--ipc",
+    }
     | {"--userns", "--log-driver", "--restart", "--pull", "--shm-size", "--tmpfs"}
     | {"--hostname", "-h", "--dns", "--ulimit", "--volumes-from", "--uts", "--log-opt"}
 )

@@ -71,6 +71,10 @@ _LABEL = re.compile(
     r"(?i)^\W{0,4}(?:note|notice|system|important|instructions?|reminder|assistant|admin"
     r"|attention|warning|step \d|for ai|to the \w+)\b[^.\n]{0,40}?(?:[:\]>]|\*\*)"
 )
+_QUOTED = re.compile(
+    '["\u201c][^"\u201c\u201d]{1,80} [^"\u201c\u201d]{1,80} [^"\u201d]{1,300}["\u201d]'
+)
+_COMMAND = re.compile(r"`[^`\s]+ [^`]*`")
 _HOST = re.compile(r"(?i)(?<![\w./@-])[\w-]{1,60}(?:\.[\w-]{1,60}){1,4}\b")
 _TOP = _form("top domains")
 
@@ -326,6 +330,10 @@ def _written(raw: str) -> Iterator[tuple[str, int]]:
         yield "ASSIGNS", 0
     if "!" in raw:
         yield "BANG", 0
+    if _QUOTED.search(raw):
+        yield "QUOTED", 0
+    if "`" in raw and _COMMAND.search(raw):
+        yield "COMMAND", 0
     if "." in raw:
         for match in _HOST.finditer(raw):
             last = match[0].rpartition(".")[2].lower()

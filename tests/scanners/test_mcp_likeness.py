@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.mcp_engine import is_alarm
-from benchmarks.mcp_likeness import learned
+from benchmarks.mcp_likeness import exceeded, learned
 from scanners.catalogue import rules_of
 from scanners.mcp_rules.command import report_on
 from scanners.mcp_rules.examine import names_of
@@ -52,8 +53,10 @@ def test_the_stored_weights_are_what_the_cases_teach() -> None:
     """Cases that were added later are learned when the weights are written anew."""
     stored = weights()
     taught, _ = learned(stored["cases"])
-    for name in ("hint", "enough", "honest"):
-        assert taught[name] == pytest.approx(stored[name], abs=0.05)
+    assert taught["honest"] == pytest.approx(stored["honest"], abs=0.05)
+    assert taught["bounds"].keys() == stored["bounds"].keys()
+    for kind, bounds in taught["bounds"].items():
+        assert bounds == pytest.approx(stored["bounds"][kind], abs=0.05)
     for part in ("sentence", "whole"):
         assert taught[part].keys() == stored[part].keys()
         for feature, weight in taught[part].items():
@@ -61,8 +64,30 @@ def test_the_stored_weights_are_what_the_cases_teach() -> None:
 
 
 def test_an_attack_is_more_like_attacks_than_honest_imperatives_are() -> None:
-    assert likeness(ATTACK).score > weights()["enough"]
+    assert likeness(ATTACK).score > weights()["bounds"]["tools"]["enough"]
     assert likeness(HONEST).score < weights()["honest"]
+
+
+def test_each_kind_of_element_has_its_own_bounds() -> None:
+    """Honest documents quote attacks and honest prompts do not."""
+    bounds = weights()["bounds"]
+    assert bounds.keys() == {"tools", "prompts", "resources", "instructions"}
+    assert bounds["resources"]["enough"] > bounds["tools"]["enough"]
+    assert all(each["hint"] < each["enough"] for each in bounds.values())
+
+
+@pytest.mark.parametrize(
+    ("honest", "share"), [(range(1000), 0.01), (range(100), 0.01), (range(40), 0.01)]
+)
+def test_a_bound_is_above_all_of_few_and_below_some_of_many(
+    honest: range, share: float
+) -> None:
+    scores = np.array(honest, float)
+    bound = exceeded(scores, share)
+    if len(honest) * share >= 1:
+        assert (scores >= bound).sum() == int(len(honest) * share)
+    else:
+        assert bound > scores.max() + 1
 
 
 def test_rules_need_more_signs_where_the_rest_is_honest() -> None:
