@@ -73,7 +73,8 @@ class _Postgres:
         columns = ", ".join(_expression(column) for column in table.columns)
         # Both databases order text alike only by its bytes.
         order = _q(table.key.name)
-        order += ' COLLATE "C"' if table.key.kind == "text" else ""
+        if table.key.kind == "text":  # a day has no collation of its own
+            order = f'{_expression(table.key)} COLLATE "C"'
         query = f"SELECT {columns} FROM {_q(table.name)} ORDER BY {order}"  # noqa: S608 - names of our models
         copying = self._cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)")
         with connection.wrap_database_errors, copying as copy:
