@@ -176,13 +176,13 @@ def _annotations(tool: Mapping[str, Any], element: str, words: str) -> Iterator[
     ):
         if annotations.get(key) is not value:
             continue
-        found, text, start = pattern.search(words), words, 0
+        found, text = pattern.search(words), words
         verb = found[0].strip("_-. ") if found else ""
         if begins and not found and (found := begins.match(said)):
-            verb, text, start = found[1].lower(), found[0], 0
+            verb, text = found[1].lower(), found[0]
         if found:
             sign = f"{key} on a tool that says {verb}"
-            span = Span(start, start + len(text), sign, shown(text))
+            span = Span(0, len(text), sign, shown(text))
             pointer = f"{element}/annotations/{key}"
             yield Match(rule, pointer, element, key, (span,), key=key)
     if annotations.get("readOnlyHint") is annotations.get("destructiveHint") is True:

@@ -27,9 +27,12 @@ from scans.models import (
     ScanWaiver,
     Waiver,
 )
+from scans.models.days import COLUMNS
 
 type Row = dict[str, Any]
 
+# How many findings a scan has, of each severity too.
+COUNTS = ("total_findings", *COLUMNS)
 _SCAN_SAME = (
     "scan_id",
     "created_at",
@@ -40,12 +43,7 @@ _SCAN_SAME = (
     "scan_status",
     "verdict",
     "passed",
-    "total_findings",
-    "critical_count",
-    "high_count",
-    "medium_count",
-    "low_count",
-    "info_count",
+    *COUNTS,
     "new_findings",
     "baseline_id",
     "requested_by",
@@ -68,12 +66,7 @@ _VERDICT_SAME = (
     "verdict",
     "passed",
     "reasons",
-    "total_findings",
-    "critical_count",
-    "high_count",
-    "medium_count",
-    "low_count",
-    "info_count",
+    *COUNTS,
     "policy",
     "created_at",
     "finished_at",

@@ -22,6 +22,7 @@ from django.db.models.functions import Coalesce
 
 from scans.exports.shapes import (
     BASELINE_COLUMNS,
+    COUNTS,
     SEVERITY_NAMES,
     Row,
     baseline_shape,
@@ -36,12 +37,7 @@ _STEP_SAME = (
     "scan_status",
     "verdict",
     "passed",
-    "total_findings",
-    "critical_count",
-    "high_count",
-    "medium_count",
-    "low_count",
-    "info_count",
+    *COUNTS,
     "new_findings",
     "baseline_id",
 )
