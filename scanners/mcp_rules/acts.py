@@ -76,6 +76,12 @@ _DETERMINERS = frozenset(
     | {"their", "it", "them", "users", "no", "what", "whatever", "everything", "both"}
     | {"these", "those", "one", "only", "in", "on", "to", "with", "from", "at", "into"}
 )
+# The head of a compound is its last word: a conversation's address is no conversation.
+_POINTERS = frozenset(
+    {"url", "urls", "id", "ids", "link", "links", "number", "count", "type", "name"}
+    | {"names", "title", "titles"}
+)
+_POINTED_AT = frozenset({"context", "private"})
 _ADVERBS = frozenset(
     {"please", "then", "also", "always", "first", "afterwards", "finally", "instead"}
     | {"next", "quietly", "silently", "secretly", "immediately", "now", "just", "only"}
@@ -195,6 +201,7 @@ def _nearest(
         for hit in sentence.hits.get(name, ())
         if (hit.last <= head.first or hit.first >= head.last)
         and abs(hit.first - head.first) <= reach
+        and not (name in _POINTED_AT and sentence.word(hit.last) in _POINTERS)
     ]
     after = [hit for hit in hits if hit.first >= head.last]
     if head.form == BASE and sentence.language == "en":

@@ -104,6 +104,8 @@ def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
     """
     if sentence.language != "en":
         return not _refused(sentence, hit)
+    if _is_auxiliary(sentence, hit):
+        return False
     if leans and sentence.word(hit.first - 1) not in _NOUN_BEFORE:
         return not negated(sentence, hit)
     if hit.form == BASE:
@@ -121,7 +123,14 @@ def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
 def opens(sentence: Sentence, hit: Hit) -> bool:
     """Whether a sentence begins with the base form `hit`, order or description."""
     is_base = sentence.language == "en" and hit.form == BASE
-    return is_base and _begins(sentence, hit) and not negated(sentence, hit)
+    is_verb = is_base and not _is_auxiliary(sentence, hit)
+    return is_verb and _begins(sentence, hit) and not negated(sentence, hit)
+
+
+def _is_auxiliary(sentence: Sentence, hit: Hit) -> bool:
+    """Whether `hit` is the "do" of "do not", which only helps to forbid."""
+    is_do = hit.last == hit.first + 1 and sentence.word(hit.first) == "do"
+    return is_do and sentence.has("not", hit.last, hit.last + 1) is not None
 
 
 def _refused(sentence: Sentence, verb: Hit) -> bool:

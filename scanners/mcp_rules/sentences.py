@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from scanners.mcp_rules.lexicon import PLAIN, Lexicon, hinted, lexicons
+from scanners.mcp_rules.lexicon import BASE, PLAIN, Lexicon, hinted, lexicons
 
 MIN_HINTS = 2
 SHORT = 14  # tokens
@@ -51,6 +51,8 @@ _TOKEN = re.compile(
     r"|\n(?:\s*\n)+|\n(?![ \t]*[a-z(])|[\u3002\uff01\uff1f\uff1b\u0964])"
     r"|(?P<mark>[,:()<>\[\]\"`\u201c\u201d\u2014\uff0c\u3001*])"
 )
+# The name of an argument, which is no verb: `cc="..."`.
+_KEY = re.compile(r"\b[a-zA-Z]\w*(?=[ \t]?=(?!=))")
 _UNSPACED = re.compile(
     "[\u0600-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 )
@@ -193,6 +195,7 @@ def sentences_of(
     says what a tool does, unless `is_order`.
     """
     tokens = _matched(text)
+    keys = {match.start() for match in _KEY.finditer(text)} if "=" in text else set()
     hints: dict[str, int] = {}
     known = _hints()
     for word, _, _, _ in tokens:
@@ -204,15 +207,15 @@ def sentences_of(
     if not text.isascii() and _CYRILLIC.search(text):
         hints |= {"ru": enough, "uk": enough}
     first = int(is_order)
-    yield _read(tokens, lexicons()["en"], own, first)
+    yield _read(tokens, lexicons()["en"], own, first, keys)
     for language, count in hints.items():
         if count >= enough:
-            yield _read(tokens, lexicons()[language], own, first)
+            yield _read(tokens, lexicons()[language], own, first, keys)
     if not text.isascii() and _UNSPACED.search(text):
         for lexicon in lexicons().values():
             if lexicon.pattern:
                 pieces = list(_pieces(text, lexicon.pattern))
-                yield _read(pieces, lexicon, own, first)
+                yield _read(pieces, lexicon, own, first, keys)
 
 
 @cache
@@ -252,7 +255,7 @@ def _pieces(text: str, pattern: re.Pattern[str]) -> Iterator[Token]:
 
 
 def _read(
-    tokens: list[Token], lexicon: Lexicon, own: Names, first: int
+    tokens: list[Token], lexicon: Lexicon, own: Names, first: int, keys: set[int]
 ) -> list[Sentence]:
     sentences = [Sentence(first, lexicon.language)]
     for token in tokens:
@@ -262,17 +265,17 @@ def _read(
         else:
             sentences[-1].tokens.append(token)
     for sentence in sentences:
-        _mean(sentence, lexicon, own)
+        _mean(sentence, lexicon, own, keys)
     return sentences
 
 
-def _mean(sentence: Sentence, lexicon: Lexicon, own: Names) -> None:
+def _mean(sentence: Sentence, lexicon: Lexicon, own: Names, keys: set[int]) -> None:
     hits, known, made = sentence.hits, lexicon.known, tuple.__new__
     words = [token[0] for token in sentence.tokens]
     words.append("")
     after = 0
     for token in sentence.tokens:
-        word, kind, _, _ = token
+        word, kind, start, _ = token
         position, after = after, after + 1
         if kind == "mark":
             continue
@@ -285,6 +288,8 @@ def _mean(sentence: Sentence, lexicon: Lexicon, own: Names) -> None:
         phrases, longer = known.get(word) or lexicon.meanings(word)
         if longer:
             phrases = longer.get(words[after], phrases)
+        if keys and start in keys:
+            phrases = tuple(each for each in phrases if each[1][1] != BASE)
         for rest, (name, form) in phrases:
             last = after + len(rest)
             if not rest or tuple(words[after:last]) == rest:
