@@ -163,7 +163,11 @@ def order_of(sentence: Sentence) -> tuple[str, int, int, int] | None:
         first, second = second, tokens[2]
         word = sentence.word(first)
     is_verb = word.isalpha() and word not in _NO_VERBS and word[-3:] != "ing"
-    if is_verb and word[-1] != "s" and sentence.word(second) in _DETERMINERS:
+    # "query: the words to look for" tells what a query is.
+    is_alone = second > first + 1
+    if is_alone or not is_verb or word[-1] == "s":
+        return None
+    if sentence.word(second) in _DETERMINERS:
         return ORDER, first, second + 1, first
     return None
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from scanners.mcp_rules import decoding
-from scanners.mcp_rules.acts import acts_of
+from scanners.mcp_rules.acts import acts_of, order_of
 from scanners.mcp_rules.lexicon import opened
 from scanners.mcp_rules.sentences import sentences_of
 
@@ -126,3 +126,13 @@ def test_what_only_looks_like_an_act_is_none(
 
     assert act in acts(ordered)
     assert act not in acts(honest)
+
+
+def test_what_an_argument_is_does_not_order() -> None:
+    def order(text: str) -> object:
+        (sentence,) = next(sentences_of(text, is_order=True))
+        return order_of(sentence)
+
+    assert order("Title the page anew")
+    assert order("Important: title the page")
+    assert not order("title: the words above the page")
