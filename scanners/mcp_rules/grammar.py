@@ -68,6 +68,8 @@ _LEANING = frozenset(
 )
 # "Begin by reading it" orders as "read it" does.
 _STARTS = frozenset({"begin", "start", "open", "continue", "proceed", "finish", "end"})
+# "If cc is left out": a word before one of these is what the sentence speaks of.
+_FINITE = frozenset({"is", "isnt", "are", "arent", "was", "were", "has", "have"})
 _BE = frozenset({"be", "been", "get", "being"})
 REFUSED_WITHIN, REFUSED_APART = 2, 16  # words, or signs where there are no blanks
 _WITHOUT = frozenset(
@@ -104,7 +106,7 @@ def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
     """
     if sentence.language != "en":
         return not _refused(sentence, hit)
-    if _is_auxiliary(sentence, hit):
+    if _is_no_verb(sentence, hit):
         return False
     if leans and sentence.word(hit.first - 1) not in _NOUN_BEFORE:
         return not negated(sentence, hit)
@@ -123,12 +125,14 @@ def ordered(sentence: Sentence, hit: Hit, *, leans: bool = False) -> bool:
 def opens(sentence: Sentence, hit: Hit) -> bool:
     """Whether a sentence begins with the base form `hit`, order or description."""
     is_base = sentence.language == "en" and hit.form == BASE
-    is_verb = is_base and not _is_auxiliary(sentence, hit)
+    is_verb = is_base and not _is_no_verb(sentence, hit)
     return is_verb and _begins(sentence, hit) and not negated(sentence, hit)
 
 
-def _is_auxiliary(sentence: Sentence, hit: Hit) -> bool:
-    """Whether `hit` is the "do" of "do not", which only helps to forbid."""
+def _is_no_verb(sentence: Sentence, hit: Hit) -> bool:
+    """Whether `hit` only helps to forbid ("do not"), or is what a sentence is about."""
+    if hit.form == BASE and sentence.word(hit.last) in _FINITE:
+        return True
     is_do = hit.last == hit.first + 1 and sentence.word(hit.first) == "do"
     return is_do and sentence.has("not", hit.last, hit.last + 1) is not None
 

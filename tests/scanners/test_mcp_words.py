@@ -115,6 +115,11 @@ def test_phrases_are_found_by_their_second_word_in_their_order() -> None:
             "alters another call",
             'It is sent, cc="the recipient"',
         ),
+        (
+            "If asked, cc the recipient",
+            "alters another call",
+            "If cc is left out, the recipient is asked",
+        ),
     ],
 )
 def test_what_only_looks_like_an_act_is_none(
