@@ -47,8 +47,10 @@ _TOKEN = re.compile(
     r"|(?P<phone>\+\d[\d ().-]{6,18}\d)"
     r"|(?P<word>\w+(?:['\u2019](?:t|s|re|ll|ve|m|d)\b)?(?:-[^\W_]+)*)"
     r"|(?P<end>(?<!\be\.g)(?<!\bi\.e)[.!?;]+(?=[\s\"'\u201d)\]<*]|$)"
-    # A line that begins with a small letter goes on with the sentence before.
-    r"|\n(?:\s*\n)+|\n(?![ \t]*[a-z(])|[\u3002\uff01\uff1f\uff1b\u0964])"
+    # A line that begins with a small letter, if not with the call of a function, goes
+    # on with the sentence before.
+    r"|\n(?:\s*\n)+|\n(?:(?![ \t]*[a-z(])|(?=[ \t]*[a-z]\w{1,60}\())"
+    r"|[\u3002\uff01\uff1f\uff1b\u0964])"
     r"|(?P<mark>[,:()<>\[\]\"`\u201c\u201d\u2014\uff0c\u3001*])"
 )
 # The name of an argument, which is no verb: `cc="..."`.

@@ -141,3 +141,9 @@ def test_what_an_argument_is_does_not_order() -> None:
     assert order("Title the page anew")
     assert order("Important: title the page")
     assert not order("title: the words above the page")
+
+
+def test_an_example_of_a_call_is_a_sentence_of_its_own() -> None:
+    text = "# A mail with CC and BCC\nsend_mail(\n    to=x)\nOr without\nboth"
+    said = next(sentences_of(text))
+    assert [sentence.tokens[0].word for sentence in said] == ["a", "send_mail", "or"]
