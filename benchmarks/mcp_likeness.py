@@ -1,17 +1,21 @@
 """Learns how attacks read: `python -m benchmarks.mcp_likeness [--write]`.
 
 Two linear models over what `scanners.mcp_rules.likeness` notes: one of the sentence
-that is most like an attack, one of all that an element says. Which sentence attacks
-is not labelled: the model is fitted, told by itself, and fitted again.
+that is most like an attack, one of the phrases of all that an element says. Which
+sentence attacks is not labelled: the model is fitted, told by itself, and fitted again.
+A phrase counts by how much more often one kind of text has it (S. Wang, C. D. Manning:
+Baselines and Bigrams, 2012).
 
-Whole files of cases are left out in turn, never cases at random: those of one file are
-by one hand. What is printed, and the bounds of each kind of element, come from what was
-left out. With `--write` the weights are stored where the engine reads them.
+Whole hands are left out in turn, never cases at random: the files whose names begin
+with the same word and a dash are by one, and so is each other file. What is printed,
+and the bounds of each kind of element, come from what was left out. With `--write` the
+weights are stored where the engine reads them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.mcp_engine import is_alarm
 from scanners.catalogue import rules_of
 from scanners.mcp_rules.examine import names_of
-from scanners.mcp_rules.likeness import START, WEIGHTS, examined, kind_of, whole_of
+from scanners.mcp_rules.likeness import START, WEIGHTS, examined, kind_of, phrases_of
 from scanners.mcp_rules.reading import readings
 from scanners.mcp_rules.spoken import spoken
 from scanners.mcp_rules.texts import texts_of
@@ -36,10 +40,10 @@ from tests.scanners.mcp_corpus import Case, cases, document_of
 
 FOLDS = 8
 ROUNDS, NEAR = 3, 0.7  # of the most suspicious sentence, in the logarithm of odds
-STRENGTH = {"sentence": 0.5, "whole": 0.2}
+STRENGTH = {"sentence": 0.5, "phrases": 1.0}
 MIN_SEEN = 3  # a feature of fewer texts is chance
 MANY = 300  # honest elements of one kind; fewer may raise its bounds, never lower them
-HINT, ENOUGH, HONEST = 0.03, 0.008, 0.05  # share of honest elements above it
+HINT, ENOUGH, HONEST = 0.03, 0.007, 0.02  # share of honest elements above it
 # Texts of configurations are read by other rules.
 LEFT_OUT = frozenset({"configuration"})
 # The examples of rules for what a text says: the plainest attacks there are.
@@ -59,7 +63,7 @@ class Sample(NamedTuple):
     family: str
     kind: str
     sentences: list[Features]
-    whole: Features
+    phrases: Features
 
 
 def known_cases() -> dict[str, int]:
@@ -112,9 +116,9 @@ def _samples(case: Case) -> Iterator[Sample]:
         found = list(examined(read, own))
         if found:
             features = [sentence.features for sentence in found]
-            whole = whole_of(sentence.own for sentence in found)
+            phrases = phrases_of(together, read)
             is_attack = case.kind == "malicious"
-            yield Sample(is_attack, family, kind_of(element), features, whole)
+            yield Sample(is_attack, family, kind_of(element), features, phrases)
 
 
 def _fitted(rows: Sequence[Features], attacks: Any, strength: float) -> Model:
@@ -174,29 +178,58 @@ def _most_suspicious(model: Model, rows: Sequence[Features]) -> list[Features]:
     return [row for row, score in zip(rows, scores, strict=True) if score >= least]
 
 
-def whole_model(known: Sequence[Sample]) -> Model:
-    """Return the model of all that an element says."""
-    seen = Counter(name for sample in known for name in sample.whole)
-    rows = [{n: v for n, v in s.whole.items() if seen[n] > MIN_SEEN} for s in known]
+def phrase_model(known: Sequence[Sample]) -> Model:
+    """Return the model of the phrases of all that an element says."""
+    telling = _telling(known)
+    rows = [
+        {n: v * telling[n] for n, v in sample.phrases.items() if n in telling}
+        for sample in known
+    ]
     attacks = np.array([sample.is_attack for sample in known])
-    return _fitted(rows, attacks, STRENGTH["whole"])
+    model = _fitted(rows, attacks, STRENGTH["phrases"])
+    return {n: w * telling.get(n, 1.0) for n, w in model.items()}
+
+
+def _telling(known: Sequence[Sample]) -> dict[str, float]:
+    """Return for each phrase how far its shares of attacks and others are apart.
+
+    In the logarithm of their ratio, as if each had been seen once more.
+    """
+    seen: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    for sample in known:
+        seen[sample.is_attack].update(sample.phrases)
+    attacks = sum(sample.is_attack for sample in known)
+    base = math.log(attacks / (len(known) - attacks))
+    return {
+        n: abs(math.log((seen[True][n] + 1) / (seen[False][n] + 1)) - base)
+        for n in seen[True] | seen[False]
+        if seen[True][n] + seen[False][n] >= MIN_SEEN
+    }
 
 
 def left_out_scores(known: Sequence[Sample]) -> Any:
-    """Return for each sample what models say that did not learn from its file."""
-    families = sorted({sample.family for sample in known})
+    """Return for each sample what models say that did not learn from its author."""
+    hands = sorted({hand_of(sample.family) for sample in known})
     # In an order that has nothing to do with their names, the same on every day.
-    families.sort(key=lambda family: sha256(family.encode()).digest())
-    fold = {family: number % FOLDS for number, family in enumerate(families)}
+    hands.sort(key=lambda hand: sha256(hand.encode()).digest())
+    fold = {hand: number % FOLDS for number, hand in enumerate(hands)}
+    folds = [fold[hand_of(sample.family)] for sample in known]
     scores = np.zeros((len(known), 2))
     for number in range(FOLDS):
-        learned = [sample for sample in known if fold[sample.family] != number]
-        sentence, whole = sentence_model(learned), whole_model(learned)
-        for place, sample in enumerate(known):
-            if fold[sample.family] == number:
+        learned = [s for s, mine in zip(known, folds, strict=True) if mine != number]
+        sentence, phrases = sentence_model(learned), phrase_model(learned)
+        for place, (sample, mine) in enumerate(zip(known, folds, strict=True)):
+            if mine == number:
                 best = max(told(sentence, row) for row in sample.sentences)
-                scores[place] = best, told(whole, sample.whole)
+                scores[place] = best, told(phrases, sample.phrases)
     return scores
+
+
+def hand_of(family: str) -> str:
+    """Return who wrote a family: both halves of one author, or one file."""
+    name = family.rpartition("/")[2]
+    hand, dash, _ = name.partition("-")
+    return hand if dash else family
 
 
 def learned(counts: Mapping[str, int]) -> tuple[dict[str, Any], Any]:
@@ -211,7 +244,7 @@ def learned(counts: Mapping[str, int]) -> tuple[dict[str, Any], Any]:
     ]
     stored["honest"] = exceeded(honest, HONEST)
     for number, (name, model) in enumerate(
-        (("sentence", sentence_model(known)), ("whole", whole_model(known)))
+        (("sentence", sentence_model(known)), ("phrases", phrase_model(known)))
     ):
         model[START] -= middle[number]
         scaled = {n: round(w / spread[number], 3) for n, w in sorted(model.items())}

@@ -76,7 +76,7 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match | Unread]:
                 yield unread(text, ways[0].left_out)
             if said := spoken(text, ways, own):
                 read.append((text, said))
-        like = likeness.likeness_of(read, own)
+        like = likeness.likeness_of(together, read, own)
         if like:
             yield from likeness.find(like)
         doubt = likeness.doubt_of(like)

@@ -1,19 +1,21 @@
 """How much a tool's text is like one that attacks: the statistics of the engine. Pure.
 
-A weight for each slot (`slots.py`), for those of the sentences beside it, for some
-pairs and for words, added up, once for the most suspicious sentence and once for all
-that is said: `likeness.json`, which `python -m benchmarks.mcp_likeness` learns from the
-development half of the corpus. Alone it is a hint. Where what is ordered and over what
-are both there, each with its place, it is a finding.
+Two sums of weights. Of the most suspicious sentence: of each slot (`slots.py`), of
+those of the sentences beside it, of some pairs and of words. Of all that an element
+says: of its phrases, one or two words long. `likeness.json` holds the weights, which
+`python -m benchmarks.mcp_likeness` learns from the development half of the corpus.
+Alone likeness is a hint. Where what is ordered and over what are both there, each with
+its place, it is a finding.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import repeat
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +39,11 @@ BESIDE, PAIR, WORD = 0.5, 0.5, 0.5  # how much of a weight such a feature counts
 _NEW = {quarters: f"NEW {quarters}" for quarters in range(-1, 4)}
 START = ""  # the feature that every text has
 DOUBT = 4.0  # weight of signs that one point of honesty outweighs
-WHOLE = 8.0  # what a text of 64 features has as its weight
+PHRASES = 8.0  # what a text of 64 phrases has as its weight
+CUT = 6  # letters of a word that count: its forms are nearly one then
+# Where words are written without blanks each sign is one.
+_SIGNS = "\u3040-\u30ff\u3400-\u9fff"
+_WORDS = re.compile(f"[{_SIGNS}]|[^\\W_{_SIGNS}]+")
 
 type Read = Sequence[tuple[Text, Sequence[Spoken]]]
 
@@ -109,16 +115,12 @@ class Likeness(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A sentence with its slots and features.
-
-    `own` are those that count for all that is said: none names what is beside anything.
-    """
+    """A sentence with its slots and features."""
 
     text: Text
     reading: Reading
     sentence: Sentence
     slots: Slots
-    own: dict[str, float]
     features: dict[str, float]
 
 
@@ -146,22 +148,21 @@ def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
         here = slots[position]
         beside = {*(slots[position - 1] if position else ())}
         beside.update(*slots[position + 1 : position + 2])
-        own = dict.fromkeys(here, 1.0)
-        own.update(dict.fromkeys(_orders(here), 1.0))
-        own[role] = own[_NEW[novelty(sentence, about)]] = 1.0
+        features = dict.fromkeys(here, 1.0)
+        features.update(dict.fromkeys(_orders(here), 1.0))
+        features[role] = features[_NEW[novelty(sentence, about)]] = 1.0
         if not sentence.position:
-            own[first] = 1.0
-        own.update(dict.fromkeys(map(_word, words_of(sentence)), WORD))
+            features[first] = 1.0
+        features.update(dict.fromkeys(map(_word, words_of(sentence)), WORD))
         placed = [_placed(role, name) for name in here if name in _GROUPS_OF]
-        own.update(dict.fromkeys(placed, PAIR))
-        features = own | dict.fromkeys(map(_beside, beside), BESIDE)
+        features.update(dict.fromkeys(placed, PAIR))
+        features.update(dict.fromkeys(map(_beside, beside), BESIDE))
         if not _CROSSING.isdisjoint(here):
             groups = {group for name in here for group in _GROUPS_OF.get(name, ())}
             near = {group for name in beside for group in _GROUPS_OF.get(name, ())}
-            pairs = dict.fromkeys(_pairs(groups, groups, "with"), PAIR)
-            own |= pairs
-            features |= pairs | dict.fromkeys(_pairs(groups, near, "beside"), PAIR)
-        yield Examined(text, reading, sentence, here, own, features)
+            features.update(dict.fromkeys(_pairs(groups, groups, "with"), PAIR))
+            features.update(dict.fromkeys(_pairs(groups, near, "beside"), PAIR))
+        yield Examined(text, reading, sentence, here, features)
 
 
 # A name is put together once: as a key it then knows its hash, too.
@@ -208,16 +209,16 @@ def _orders(here: Slots) -> Iterator[str]:
                 yield f"{deed} > {thing}"
 
 
-def whole_of(owned: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Return the features of all that an element says, as if it were one sentence.
-
-    `owned` are those that its sentences have of their own.
-    """
-    found: dict[str, float] = {}
-    for own in owned:
-        found |= own
-    share = WHOLE / math.sqrt(len(found) or 1)
-    return {name: value * share for name, value in found.items()}
+def phrases_of(texts: Iterable[Text], read: Read) -> dict[str, float]:
+    """Return the phrases of an element's `texts`, and of what they were decoded to."""
+    said = [text.value for text in texts]
+    said += [way.reading.text for _, ways in read for way in ways if way.reading.how]
+    found: set[str] = set()
+    for text in said:
+        words = [word[:CUT] for word in _WORDS.findall(text.lower())]
+        found.update(words)
+        found.update(map(" ".join, pairwise(words)))
+    return dict.fromkeys(found, PHRASES / math.sqrt(len(found) or 1))
 
 
 def score(features: Mapping[str, float], part: str) -> float:
@@ -228,23 +229,23 @@ def score(features: Mapping[str, float], part: str) -> float:
     return known[START] + math.sumprod(of_each, features.values())
 
 
-def likeness_of(read: Read, about: Names) -> Likeness | None:
-    """Return how like attacks the texts of an element are; None if they say nothing."""
+def likeness_of(texts: Iterable[Text], read: Read, about: Names) -> Likeness | None:
+    """Return how like attacks the `texts` of an element are; None if they say nothing.
+
+    `read` are those of them that say something, in sentences.
+    """
     most, best = -math.inf, None
-    said: dict[str, float] = {}
     for each in examined(read, about):
-        said |= each.own
         is_like = score(each.features, "sentence")
         if is_like > most:
             most, best = is_like, each
     if best is None:
         return None
-    text, reading, sentence, slots, *_ = best
     things, orders = (
-        tuple(_parts(sentence, slots, groups)) for groups in (THINGS, ORDERS)
+        tuple(_parts(best.sentence, best.slots, groups)) for groups in (THINGS, ORDERS)
     )
-    whole = score(whole_of([said]), "whole")
-    return Likeness(most + whole, text, reading, sentence, things, orders)
+    whole = most + score(phrases_of(texts, read), "phrases")
+    return Likeness(whole, best.text, best.reading, best.sentence, things, orders)
 
 
 def find(likeness: Likeness) -> Iterator[Match]:

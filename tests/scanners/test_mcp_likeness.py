@@ -44,7 +44,7 @@ def likeness(short: dict[str, Any]) -> Likeness:
     ]
     own = names_of(element, texts)
     read = [(text, spoken(text, readings(text.value), own)) for text in texts]
-    found = likeness_of(read, own)
+    found = likeness_of(texts, read, own)
     assert found
     return found
 
@@ -57,7 +57,7 @@ def test_the_stored_weights_are_what_the_cases_teach() -> None:
     assert taught["bounds"].keys() == stored["bounds"].keys()
     for kind, bounds in taught["bounds"].items():
         assert bounds == pytest.approx(stored["bounds"][kind], abs=0.05)
-    for part in ("sentence", "whole"):
+    for part in ("sentence", "phrases"):
         assert taught[part].keys() == stored[part].keys()
         for feature, weight in taught[part].items():
             assert weight == pytest.approx(stored[part][feature], abs=0.02), feature
