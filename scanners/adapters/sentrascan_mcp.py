@@ -196,9 +196,12 @@ def _observed(seen: Observed) -> ReportedFinding:
 def _location(
     pointer: str, servers: Mapping[str, str], paths: Mapping[str, list[str]]
 ) -> Location:
-    for start, path in servers.items():
-        if pointer == start or pointer.startswith(f"{start}/"):
+    # Upwards from the place itself: one look for each level, however many servers.
+    above = pointer
+    while above:
+        if path := servers.get(above):
             return Location(path=path, server=path.partition("/")[2])
+        above = above.rpartition("/")[0]
     kind, _, rest = pointer.removeprefix("/").partition("/")
     if kind in LISTS:
         path = paths[kind][int(rest.partition("/")[0])]
