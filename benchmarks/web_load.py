@@ -108,17 +108,28 @@ def load(
         began, worked = time.perf_counter(), time.process_time()
         spent = spent_by(port)
         for client in clients:
-            client.ask()
+            client.ask(time.perf_counter())
         while (now := time.perf_counter()) < began + seconds:
             for ready, _ in selector.select(timeout=1):
                 if (took := ready.data.read()) is not None:
                     latencies.append(took)
-                    ready.data.ask()
+                    _ask_again(ready.data, selector)
         share = (time.process_time() - worked) / (now - began)
         spent = spent_by(port) - spent
         for client in clients:
             client.socket.close()
     return Load(now - began, latencies, share, spent)
+
+
+def _ask_again(client: _Client, selector: selectors.BaseSelector) -> None:
+    """Ask, over a new connection where the server let the last one go."""
+    begins = time.perf_counter()
+    if client.is_let_go:
+        selector.unregister(client.socket)
+        client.socket.close()
+        client.connect()
+        selector.register(client.socket, selectors.EVENT_READ, client)
+    client.ask(begins)
 
 
 def spent_by(port: int) -> float:
@@ -143,7 +154,7 @@ def request_for(path: str, key: str) -> bytes:
 def answer_to(port: int, key: str, path: str) -> tuple[Mapping[str, str], bytes]:
     """Return the headers and the body of one good answer."""
     client = _Client(port, [request_for(path, key)], 0)
-    client.ask()
+    client.ask(time.perf_counter())
     while client.read() is None:
         pass
     client.socket.close()
@@ -156,17 +167,27 @@ class _Client:
     """One connection with one request on its way."""
 
     def __init__(self, port: int, requests: Sequence[bytes], number: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
         self.head = self.body = b""
         self._requests = requests
         self._next = number
         self._buffer = bytearray()
+        self.connect()
 
-    def ask(self) -> None:
+    def connect(self) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether the answer was the last of its connection."""
+        return b"\r\nconnection: close" in self.head.lower()
+
+    def ask(self, begins: float) -> None:
+        """Send the next request, whose time runs since `begins`."""
         self._buffer.clear()
         self._awaited = 0
-        self._asked = time.perf_counter()
+        self._asked = begins
         self.socket.sendall(self._requests[self._next % len(self._requests)])
         self._next += 1
 

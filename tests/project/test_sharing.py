@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import math
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +23,23 @@ from sentrascan_project import sharing
 from tests.project.running import environment, free_port
 
 MINE, OTHER = 7, 8
-CLIENTS = 8
 APPLICATION = """
 import os
 def application(environ, start_response):
     body = str(os.getpid()).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
+"""
+# All processes but the first start their work when a file is there.
+LATE = """
+import pathlib, time
+from sentrascan_project import sharing
+worker_class, workers, threads, keepalive = sharing.EvenWorker, 2, 2, 60
+def post_fork(server, worker):
+    while worker.age > 1 and not pathlib.Path("{come}").exists():
+        time.sleep(0.01)
+def post_worker_init(worker):
+    print("ready", flush=True)
 """
 # So long that the other process has woken up, however busy the machine is.
 PATIENT = """
@@ -115,35 +128,151 @@ def test_nobody_waits_for_the_dead_or_for_one_that_stops(
     assert sharing.fewest() == 5
     worker.nr_conns, worker._accepting = 0, False
     worker.notify()
-    assert sharing.fewest() == float("inf")
+    sharing.say(MINE, math.inf)
+    assert sharing.fewest() == math.inf
+    assert not sharing.has_clearly_more(100)
     worker.tmp.close()
 
 
-def test_two_processes_get_four_each_of_eight_clients(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mine", "others", "is_more"),
+    [
+        *[(1, 0, False), (2, 0, True), (3, 2, False), (3, 1, True), (8, 6, False)],
+        *[(9, 7, False), (10, 6, True), (80, 75, False), (80, 60, True)],
+    ],
+)
+def test_more_is_clear_from_a_pair_on_and_an_eighth(
+    mine: int, others: int, is_more: bool
+) -> None:
+    sharing.say(OTHER, others)
+    sharing.say(MINE, mine)
+    assert sharing.has_clearly_more(mine) is is_more
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Two processes that answer with their ids, by some settings of gunicorn."""
     (tmp_path / "pids.py").write_text(APPLICATION)
-    (tmp_path / "settings.py").write_text(PATIENT)
-    port = free_port()
-    words = ["--bind", f"127.0.0.1:{port}", "--config", str(tmp_path / "settings.py")]
-    words += ["--pythonpath", str(tmp_path), "pids:application"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", *words],
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-    ) as server:
-        assert server.stdout is not None
-        assert [server.stdout.readline() for _ in range(2)] == [b"ready\n"] * 2
-        clients = [
-            http.client.HTTPConnection("127.0.0.1", port) for _ in range(CLIENTS)
-        ]
-        try:
-            answered = Counter(pid_behind(client) for client in clients)
-        finally:
-            for client in clients:
-                client.close()
-            server.terminate()
-    assert list(answered.values()) == [CLIENTS // 2] * 2
+    started = []
+
+    def start(settings: str) -> subprocess.Popen[str]:
+        (tmp_path / "settings.py").write_text(settings)
+        words = ["--config", str(tmp_path / "settings.py")]
+        words += ["--pythonpath", str(tmp_path), "pids:application"]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", *words],
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+@pytest.fixture
+def clients() -> Iterator[list[http.client.HTTPConnection]]:
+    made = [http.client.HTTPConnection("127.0.0.1", free_port())]
+    made += [http.client.HTTPConnection("127.0.0.1", made[0].port) for _ in range(7)]
+    yield made
+    for client in made:
+        client.close()
+
+
+def test_two_processes_get_four_each_of_eight_clients(
+    served: Any, clients: Any
+) -> None:
+    server = served(f"bind = '127.0.0.1:{clients[0].port}'" + PATIENT)
+    until_ready(server, 2)
+    assert list(shares(clients).values()) == [4, 4]
+
+
+def test_a_process_that_comes_late_gets_its_share_of_kept_connections(
+    served: Any, clients: Any, tmp_path: Path
+) -> None:
+    come = tmp_path / "come"
+    server = served(f"bind = '127.0.0.1:{clients[0].port}'" + LATE.format(come=come))
+    until_ready(server, 1)
+    assert list(shares(clients).values()) == [8]
+    come.touch()
+    until_ready(server, 1)
+    assert until_even(clients)
+    # It is at rest then: no client is sent to and fro.
+    kept = [client.sock for client in clients]
+    for _ in range(20):
+        shares(clients)
+        time.sleep(sharing.PAUSE_SECONDS / 5)
+    assert [client.sock for client in clients] == kept
+
+
+def test_a_process_in_the_place_of_a_dead_one_gets_its_share(
+    served: Any, clients: Any, tmp_path: Path
+) -> None:
+    bind = f"bind = '127.0.0.1:{clients[0].port}'"
+    come = tmp_path / "come"
+    come.touch()
+    server = served(bind + LATE.format(come=come))
+    until_ready(server, 2)
+    first = until_even(clients)
+    come.unlink()
+    os.kill(int(next(iter(first))), signal.SIGKILL)
+    assert list(shares(clients).values()) == [8]
+    come.touch()
+    until_ready(server, 1)
+    assert set(until_even(clients)) != set(first)
+
+
+def test_a_client_that_never_closes_keeps_nobody_waiting(
+    served: Any, clients: Any
+) -> None:
+    """gunicorn's own loop waits for it, 2 s, and answers nobody meanwhile."""
+    address = ("127.0.0.1", clients[0].port)
+    alone = PATIENT.replace("EvenWorker, 2", "EvenWorker, 1")
+    until_ready(served(f"bind = '127.0.0.1:{address[1]}'" + alone), 1)
+    pid_behind(clients[0])
+    with socket.create_connection(address) as rude:
+        rude.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert rude.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+        began = time.monotonic()
+        for _ in range(3):
+            rude.sendall(b"and more")
+            pid_behind(clients[0])
+        assert time.monotonic() - began < 1
+        time.sleep(sharing.LINGER_SECONDS + 1)
+        rude.sendall(b"and more")
+        time.sleep(0.1)
+        with pytest.raises(ConnectionError):
+            rude.sendall(b"and more")
+
+
+def until_ready(server: subprocess.Popen[str], processes: int) -> None:
+    assert server.stdout is not None
+    for _ in range(processes):
+        assert server.stdout.readline() == "ready\n"
+
+
+def until_even(clients: list[http.client.HTTPConnection]) -> Counter[bytes]:
+    """Ask until two processes have half of the clients each."""
+    deadline = time.monotonic() + 30
+    while set((found := shares(clients)).values()) != {len(clients) // 2}:
+        assert time.monotonic() < deadline, found
+    return found
+
+
+def shares(clients: list[http.client.HTTPConnection]) -> Counter[bytes]:
+    return Counter(pid_behind(client) for client in clients)
 
 
 def pid_behind(client: http.client.HTTPConnection) -> bytes:
-    client.request("GET", "/")
-    return client.getresponse().read()
+    """Ask; again where the process has died."""
+    try:
+        client.request("GET", "/")
+        return client.getresponse().read()
+    except ConnectionError:
+        client.close()
+        client.request("GET", "/")
+        return client.getresponse().read()
