@@ -128,7 +128,6 @@ def test_nobody_waits_for_the_dead_or_for_one_that_stops(
     assert sharing.fewest() == 5
     worker.nr_conns, worker._accepting = 0, False
     worker.notify()
-    sharing.say(MINE, math.inf)
     assert sharing.fewest() == math.inf
     assert not sharing.has_clearly_more(100)
     worker.tmp.close()
