@@ -210,4 +210,9 @@ def _nearest(
     after = [hit for hit in hits if hit.first >= head.last]
     if head.form == BASE and sentence.language == "en":
         hits = hits if sentence.word(head.last) in _LOOK_BACK else []
-    return min(after or hits, key=lambda hit: abs(hit.first - head.first), default=None)
+    # Of two that begin together the longer one: the classes have no order.
+    return min(
+        after or hits,
+        key=lambda hit: (abs(hit.first - head.first), hit.first, -hit.last),
+        default=None,
+    )

@@ -13,9 +13,11 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 MIN_LENGTH = 9  # characters; nothing shorter is in any of these codes
+MIN_UNBROKEN = 16  # characters; nothing shorter is in those that have no blanks
 
 BASE64, HEX, PERCENT = "decoded from base64", "decoded from hexadecimal", "URL-decoded"
 ESCAPES, ENTITIES = "decoded from escapes", "decoded from HTML entities"
@@ -44,14 +46,16 @@ _ESCAPES = re.compile(
 )
 _ENTITIES = re.compile(r"(?:&#x?[0-9a-fA-F]{1,7};\s?){4,}")
 _NUMBERS = re.compile(r"(?<![\d.])\d{2,3}(?:[ ,]{1,2}\d{2,3}){11,}(?![\d.])")
-_SPACED = re.compile(r"(?<!\S)(?:[A-Za-z'](?: {1,4}|[-._*])){7,}[A-Za-z](?!\S)")
-_BITS = re.compile(r"(?<![\w.])[01]{8}(?:[ ,]?[01]{8}){7,}(?![\w.])")
-_BASE85 = re.compile(
-    r"<~[!-uz\s]{20,2000}~>|(?<!\S)[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{40,4000}(?!\S)"
+_SPACED = re.compile(
+    r"[A-Za-z'](?=[ ._*-])(?<!\S.)(?: {1,4}|[-._*])"
+    r"(?:[A-Za-z'](?: {1,4}|[-._*])){6,}[A-Za-z](?!\S)"
 )
+_BITS = re.compile(r"(?<![\w.])[01]{8}(?:[ ,]?[01]{8}){7,}(?![\w.])")
+_ASCII85 = re.compile(r"<~[!-uz\s]{20,2000}~>")
+_BASE85 = re.compile(r"(?<!\S)[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{40,4000}(?!\S)")
 _BASE32 = re.compile(r"(?<![\w=])[A-Z2-7]{24,4000}={0,6}(?![\w=])")
-# Three letters with a digit in the middle stand in every text that is written so.
-_MIXED = re.compile(r"[A-Za-z][013457][A-Za-z]")
+# Digits between two letters stand in every text that is written so.
+_MIXED = re.compile(r"[013457](?<=[A-Za-z].)[A-Za-z]")
 _AS_LETTERS = str.maketrans("013457", "oieast")
 _LETTERS = re.compile(r"[A-Za-z]{2,}")
 _COMMON = frozenset(
@@ -61,6 +65,7 @@ _COMMON = frozenset(
 )
 _ROT13 = frozenset(codecs.encode(word, "rot13") for word in _COMMON) - _COMMON
 _REVERSED = frozenset(word[::-1] for word in _COMMON if len(word) > 2) - _COMMON
+_TURNED = _ROT13 | _REVERSED
 _WORDS = re.compile(r"[a-z]{3,}")  # each of those words is as long
 
 
@@ -78,25 +83,40 @@ def decoded(text: str) -> Iterator[Part]:
     """Yield the parts of `text` that are written in a code and decode to words."""
     if len(text) < MIN_LENGTH:
         return
-    for how, pattern, decode, mark, least in _CODES:
-        # Without its mark, or its length, there is no such code to look for.
-        if len(text) < least or mark not in text:
+    parts = text.split()
+    unbroken = " ".join([part for part in parts if len(part) >= MIN_UNBROKEN])
+    digits = sum(map(text.count, "0123456789"))
+    for code in _CODES:
+        # Without its mark, or its digits, there is no such code to look for.
+        if digits < code.digits or code.mark not in text:
             continue
-        for match in pattern.finditer(text):
-            said = decode(match[0])
-            if said is not None and says_something(said):
-                yield Part(said, how, match.start(), match.end())
-    yield from _whole(text)
+        if not code.has_blanks and not any(_read(code, unbroken)):
+            continue
+        for match, said in _read(code, text):
+            yield Part(said, code.how, match.start(), match.end())
+    yield from _whole(text, set(map(str.lower, parts)))
 
 
-def _whole(text: str) -> Iterator[Part]:
-    """Yield the whole text decoded where its words are words only then."""
-    words = set(_WORDS.findall(text.lower()))
-    if len(words & _ROT13) >= 3:
-        yield Part(codecs.encode(text, "rot13"), ROT13, 0, len(text))
-    if len(words & _REVERSED) >= 3:
-        yield Part(text[::-1], BACKWARDS, 0, len(text))
+def _read(code: _Code, text: str) -> Iterator[tuple[re.Match[str], str]]:
+    for match in code.pattern.finditer(text):
+        said = code.decode(match[0])
+        if said is not None and says_something(said):
+            yield match, said
+
+
+def _whole(text: str, parts: set[str]) -> Iterator[Part]:
+    """Yield the whole text decoded where its words are words only then.
+
+    `parts` are what stands between its blanks: of many words one surely does.
+    """
+    if not _TURNED.isdisjoint(parts):
+        words = set(_WORDS.findall(text.lower()))
+        if len(words & _ROT13) >= 3:
+            yield Part(codecs.encode(text, "rot13"), ROT13, 0, len(text))
+        if len(words & _REVERSED) >= 3:
+            yield Part(text[::-1], BACKWARDS, 0, len(text))
     if len(_MIXED.findall(text)) >= 2:
+        words = set(_WORDS.findall(text.lower()))
         said = text.translate(_AS_LETTERS)
         if len((set(_WORDS.findall(said.lower())) - words) & _COMMON) >= 2:
             yield Part(said, DIGITS, 0, len(text))
@@ -182,10 +202,15 @@ def _from_base32(run: str) -> str | None:
         return None
 
 
+def _from_ascii85(run: str) -> str | None:
+    try:
+        return _text_of(base64.a85decode(run, adobe=True))
+    except ValueError:
+        return None
+
+
 def _from_base85(run: str) -> str | None:
     try:
-        if run.startswith("<~"):
-            return _text_of(base64.a85decode(run, adobe=True))
         return _text_of(base64.b85decode(run))
     except ValueError:
         return None
@@ -196,19 +221,30 @@ def _from_spaced(run: str) -> str | None:
     return " ".join(re.sub(r"[ \-._*]", "", word) for word in words)
 
 
-type _Code = tuple[str, re.Pattern[str], Callable[[str], str | None], str, int]
+class _Code(NamedTuple):
+    """One code: how it looks, how it is read, and what stands in all that has it."""
 
-_CODES: tuple[_Code, ...] = (
-    (BASE64, _BASE64, _from_base64, "", 16),
-    (HEX, _HEX, _from_hex, "", 20),
-    (PERCENT, _PERCENT, _from_percent, "%", 9),
-    (ESCAPES, _ESCAPES, _from_escapes, "\\", 16),
-    (ENTITIES, _ENTITIES, html.unescape, "&#", 16),
-    (NUMBERS, _NUMBERS, _from_numbers, "", 35),
-    (SPACED, _SPACED, _from_spaced, "", 15),
-    (BITS, _BITS, _from_bits, "0", 64),
-    (BASE85, _BASE85, _from_base85, "", 24),
-    (BASE32, _BASE32, _from_base32, "", 24),
+    how: str
+    pattern: re.Pattern[str]
+    decode: Callable[[str], str | None]
+    mark: str = ""
+    digits: int = 0
+    has_blanks: bool = True
+
+
+_CODES = (
+    _Code(BASE64, _BASE64, _from_base64, has_blanks=False),
+    # The first half of a letter's code is a digit, in nearly all scripts.
+    _Code(HEX, _HEX, _from_hex, digits=9),
+    _Code(PERCENT, _PERCENT, _from_percent, "%"),
+    _Code(ESCAPES, _ESCAPES, _from_escapes, "\\"),
+    _Code(ENTITIES, _ENTITIES, html.unescape, "&#"),
+    _Code(NUMBERS, _NUMBERS, _from_numbers, digits=24),
+    _Code(SPACED, _SPACED, _from_spaced),
+    _Code(BITS, _BITS, _from_bits, digits=64),
+    _Code(BASE85, _ASCII85, _from_ascii85, "<~"),
+    _Code(BASE85, _BASE85, _from_base85, has_blanks=False),
+    _Code(BASE32, _BASE32, _from_base32, has_blanks=False),
 )
 
 

@@ -85,7 +85,7 @@ FORMATS: dict[str, str] = {
         r"[A-Za-z0-9+/=\s\\:,.-]{40,}"
     ),
 }
-# One of these stands in every token: most texts have none, and need no pattern.
+# One of these stands in every token: most texts have none, and are not looked through.
 MARKERS = (
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-"),
     *("gldt-", "glrt-", "glcbt-", "glsoat-", "AKIA", "ASIA", "ABIA", "ACCA", "AIza"),

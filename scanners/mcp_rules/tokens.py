@@ -25,10 +25,8 @@ TOKEN = re.compile(
     + "|".join(_alternative(n, form) for n, form in enumerate(FORMATS.values()))
     + ")"
 )
-_MARKED = re.compile("|".join(MARKED))
-# No token is shorter, and each but a private key has as many characters in a row.
-MIN_TOKEN = 14
-_LONG = re.compile(r"(?<![\w.:/+=~-])[\w.:/+=~-]{14}")
+_MARKED = re.compile("|".join([*map(re.escape, MARKERS), *MARKED]))
+MIN_TOKEN = 14  # characters
 
 _PLACEHOLDER = re.compile(
     r"""(?ix)
@@ -62,9 +60,7 @@ MIN_SECRET = 6  # characters; a shorter value could not be masked without noise
 
 def tokens_in(text: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, value) of every credential of a documented format in `text`."""
-    if not may_hold_one(text):
-        return
-    for match in TOKEN.finditer(text):
+    for match in TOKEN.finditer(_worth_a_look(text)):
         if _is_live(match.group()):
             yield _GROUPS[match.lastgroup or "f0"], match.group().rstrip(".,;:")
 
@@ -80,12 +76,18 @@ def without_tokens(text: str) -> str:
 
 def may_hold_one(text: str) -> bool:
     """Whether it is worth looking for tokens in `text`."""
+    return bool(_worth_a_look(text))
+
+
+def _worth_a_look(text: str) -> str:
+    """Return the parts of `text` where all its tokens are; nothing if it has none."""
     if len(text) < MIN_TOKEN:
-        return False
-    if not (_LONG.search(text) or "PRIVATE KEY" in text):
-        return False
-    # One by one: a pattern of all of them takes seven times as long.
-    return any(marker in text for marker in MARKERS) or bool(_MARKED.search(text))
+        return ""
+    if "PRIVATE KEY" in text:
+        return text
+    # Any other token stands between two blanks.
+    parts = " ".join([part for part in text.split() if len(part) >= MIN_TOKEN])
+    return parts if parts and _MARKED.search(parts) else ""
 
 
 def masked(value: str) -> str:
