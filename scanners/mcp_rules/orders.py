@@ -71,8 +71,7 @@ _LABEL = re.compile(
 )
 _DANGER = re.compile(
     r"""(?ix)
-    \b(?:curl|wget|fetch)\b[^|\n]{0,200}\|\s{0,4}(?:sudo\s)?(?:ba|z|da)?sh\b
-    | \bcurl\b[^\n]{0,100}\s(?:-d|--data\S{0,10}|-F|-T|--upload-file|-X\s{0,2}POST)\b
+    \bcurl\b[^\n]{0,100}\s(?:-d|--data\S{0,10}|-F|-T|--upload-file|-X\s{0,2}POST)\b
     | \brm\s+-[rf]{1,2}\b
     | \bchmod\s+(?:-R\s+)?(?:\+x|[0-7]{3,4})\b | \bnc\s+(?:-[a-z]{0,4}e\b|\d)
     | /dev/tcp/ | \bbase64\s+(?:-d|--decode)\b | \beval\s{0,2}\( | \bos\.system\b
@@ -81,9 +80,13 @@ _DANGER = re.compile(
     | \bGRANT\s+ALL\b | \b(?:execut\w+|run)\s+DROP\s | \bTO\s+PROGRAM\b
     | --privileged\b | \bnohup\s | \bgit\s+push\b[^\n]{0,40}--force | --no-verify
     | \binvoke-expression\b | \biex\s{0,2}\( | \bprintenv\b | `env` | \bscp\s
-    | \b(?:cat|type)\s+(?:~|/etc|\.env|\$HOME) | \bmkfs\b | \bdd\s+if=
+    | \bmkfs\b | \bdd\s+if=
     """
 )
+_PIPED = re.compile(
+    r"(?i)\b(?:curl|wget|fetch)\b[^|\n]{0,200}\|\s{0,4}(?:sudo\s)?(?:ba|z|da)?sh\b"
+)
+_SHOWN = re.compile(r"(?i)\b(?:cat|type)\s+(?:~|/etc|\.env|\$HOME)")
 # Addresses that answer only from within: metadata of a cloud, the machine itself.
 _INSIDE = re.compile(
     r"""(?ix)
@@ -101,9 +104,11 @@ _EXPLOIT = re.compile(
     <script\b[^>]{0,200}> | \bonerror\s{0,2}= | \bonload\s{0,2}= | \bjavascript:\w
     | \bdocument\.cookie\b | '\s{0,2}or\s+'?\w{1,5}'?\s{0,2}=\s{0,2}'?\w
     | \bunion\s+(?:all\s+)?select\b
-    | ;\s{0,4}(?:drop\s+table|delete\s+from|truncate|id\b|cat\s|rm\s|curl\s|wget\s)
     | (?:\.\./){3} | (?:\.\./){1,2}\.\. | \$\{jndi: | /etc/cron | /proc/self/
     """
+)
+_CHAINED = re.compile(
+    r"(?i);\s{0,4}(?:drop\s+table|delete\s+from|truncate|id\b|cat\s|rm\s|curl\s|wget\s)"
 )
 _ERROR = re.compile(r"(?i)(?:\A|\n)\s{0,8}error:")
 _COMMENT = re.compile(r"<!--|\[(?://|comment|hidden)\]: ")
@@ -118,22 +123,25 @@ _ADDRESSES = (
 )
 _FRAGMENTS = (
     *("<script", "onerror", "onload", "javascript:", "document.cookie", "' or", "'or"),
-    *("union ", "; ", ";d", ";t", "../", "jndi", "/etc/cron", "/proc/self"),
+    *("union ", "../", "jndi", "/etc/cron", "/proc/self"),
 )
 _COMMANDS = (
-    *("curl", "wget", "fetch", "rm -", "chmod", "nc ", "/dev/tcp", "base64", "eval"),
+    *("curl", "rm -", "chmod", "nc ", "/dev/tcp", "base64", "eval(", "eval "),
     *("os.system", "subprocess", "npm i", "crontab", "mkfifo", "* * *", "powershell"),
     *("grant", "drop", "program", "--privileged", "nohup", "git push", "--no-verify"),
-    *("iex", "invoke", "printenv", "`env`", "scp ", "cat ", "type ", "mkfs", "dd if"),
+    *("iex", "invoke", "printenv", "`env`", "scp ", "mkfs", "dd if"),
 )
 _PATTERNS = (
     ("marked as an order", _MARKED, ("<", "[", "###", "---", "===")),
+    ("dangerous command", _PIPED, ("|",)),
     ("dangerous command", _DANGER, _COMMANDS),
+    ("dangerous command", _SHOWN, ("cat ", "type ")),
     ("in a comment", _COMMENT, ("<!--", "]: ")),
     ("marked as an order", _LABEL, _LABELS),
     ("comes as an error", _ERROR, ("error:",)),
     ("reaches inside the network", _INSIDE, _ADDRESSES),
     ("plants an exploit", _EXPLOIT, _FRAGMENTS),
+    ("plants an exploit", _CHAINED, (";",)),
 )
 # Honest texts name these; to order something with them is another thing.
 _ORDERED = frozenset({"reaches inside the network", "plants an exploit"})
