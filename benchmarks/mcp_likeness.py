@@ -32,7 +32,16 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.mcp_engine import is_alarm
 from scanners.catalogue import rules_of
 from scanners.mcp_rules.examine import names_of
-from scanners.mcp_rules.likeness import START, WEIGHTS, examined, kind_of, phrases_of
+from scanners.mcp_rules.likeness import (
+    HALF,
+    SHARES,
+    START,
+    WEIGHTS,
+    examined,
+    kind_of,
+    phrases_of,
+    share_of,
+)
 from scanners.mcp_rules.reading import readings
 from scanners.mcp_rules.spoken import spoken
 from scanners.mcp_rules.texts import texts_of
@@ -52,8 +61,11 @@ EXAMPLE = "examples"
 TAUGHT = frozenset({"between", "instructions", "reach"})
 LABELS = {"malicious": "positive", "benign": "negative"}
 
-type Features = dict[str, float]
-type Model = dict[str, float]
+type Named = tuple[str, str]  # kind, name
+type Features = dict[Named, float]
+type Model = dict[Named, float]
+FIRST = ("is", "FIRST ROLE tools")
+SAME: Named = (START, "")  # what every text has
 
 
 class Sample(NamedTuple):
@@ -115,8 +127,17 @@ def _samples(case: Case) -> Iterator[Sample]:
         read = [(t, spoken(t, readings(t.value), own)) for t in together]
         found = list(examined(read, own))
         if found:
-            features = [sentence.features for sentence in found]
-            phrases = phrases_of(together, read)
+            features = [
+                {
+                    (kind, name): SHARES.get(kind, HALF)
+                    for kind, names in sentence.features
+                    for name in names
+                    if name
+                }
+                for sentence in found
+            ]
+            said = phrases_of(together, read)
+            phrases = {("phrase", name): share_of(said) for name in said}
             is_attack = case.kind == "malicious"
             yield Sample(is_attack, family, kind_of(element), features, phrases)
 
@@ -130,13 +151,13 @@ def _fitted(rows: Sequence[Features], attacks: Any, strength: float) -> Model:
     model = LogisticRegression(C=strength, solver="liblinear", max_iter=1000, tol=1e-6)
     model.fit(matrix, attacks)
     named = zip(vectors.feature_names_, model.coef_[0], strict=True)
-    return {START: float(model.intercept_[0])} | {n: float(w) for n, w in named}
+    return {SAME: float(model.intercept_[0])} | {n: float(w) for n, w in named}
 
 
 def told(model: Mapping[str, float], features: Features) -> float:
     """Return what `model` says of `features`."""
     known = sum(model[n] * value for n, value in features.items() if n in model)
-    return model[START] + known
+    return model[SAME] + known
 
 
 def sentence_model(known: Sequence[Sample]) -> Model:
@@ -169,7 +190,7 @@ def sentence_model(known: Sequence[Sample]) -> Model:
 
 
 def _may_attack(row: Features, all_rows: Sequence[Features]) -> bool:
-    return len(all_rows) == 1 or "FIRST ROLE tools" not in row
+    return len(all_rows) == 1 or FIRST not in row
 
 
 def _most_suspicious(model: Model, rows: Sequence[Features]) -> list[Features]:
@@ -190,12 +211,12 @@ def phrase_model(known: Sequence[Sample]) -> Model:
     return {n: w * telling.get(n, 1.0) for n, w in model.items()}
 
 
-def _telling(known: Sequence[Sample]) -> dict[str, float]:
+def _telling(known: Sequence[Sample]) -> Features:
     """Return for each phrase how far its shares of attacks and others are apart.
 
     In the logarithm of their ratio, as if each had been seen once more.
     """
-    seen: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    seen: tuple[Counter[Named], Counter[Named]] = Counter(), Counter()
     for sample in known:
         seen[sample.is_attack].update(sample.phrases)
     attacks = sum(sample.is_attack for sample in known)
@@ -246,9 +267,12 @@ def learned(counts: Mapping[str, int]) -> tuple[dict[str, Any], Any]:
     for number, (name, model) in enumerate(
         (("sentence", sentence_model(known)), ("phrases", phrase_model(known)))
     ):
-        model[START] -= middle[number]
-        scaled = {n: round(w / spread[number], 3) for n, w in sorted(model.items())}
-        stored[name] = {n: float(w) for n, w in scaled.items() if w or n == START}
+        model[SAME] -= middle[number]
+        scaled = {n: w / spread[number] for n, w in model.items()}
+        stored[name] = {START: round(float(scaled.pop(SAME)), 3)}
+        for (kind, feature), weight in sorted(scaled.items()):
+            if rounded := round(float(weight), 3):
+                stored[name].setdefault(kind, {})[feature] = rounded
     return stored, scores
 
 

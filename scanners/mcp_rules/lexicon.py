@@ -24,11 +24,8 @@ PLAIN, BASE, S_FORM, ING, PAST = "", "base", "s", "ing", "past"
 
 type Meaning = tuple[str, str]  # class, form
 type Phrase = tuple[tuple[str, ...], Meaning]  # the words after the first
-# The phrases of one word alone; and by the word after it all that may begin there.
-type Opened[T] = tuple[
-    tuple[tuple[tuple[str, ...], T], ...],
-    dict[str, tuple[tuple[tuple[str, ...], T], ...]],
-]
+# What one word means alone; and by the word after it all phrases that may begin there.
+type Opened[T] = tuple[tuple[T, ...], dict[str, tuple[tuple[tuple[str, ...], T], ...]]]
 
 
 @dataclass(slots=True)
@@ -45,12 +42,19 @@ class Lexicon:
     hints: frozenset[str] = frozenset()
     pattern: re.Pattern[str] | None = None
     known: dict[str, Opened[Meaning]] = field(default_factory=dict)
+    plain: dict[str, Opened[Meaning]] = field(default_factory=dict)
 
-    def meanings(self, word: str) -> Opened[Meaning]:
-        """Return the phrases that begin with `word`; `known` holds earlier answers."""
-        found = opened(list(self._looked_up(word)))
+    def meanings(self, word: str, *, is_plain: bool) -> Opened[Meaning]:
+        """Return the phrases that begin with `word`.
+
+        `known` holds earlier answers, `plain` those for words of which nothing else is
+        to be said.
+        """
+        found = self.known.get(word) or opened(list(self._looked_up(word)))
         if len(self.known) < MAX_KNOWN:
             self.known[word] = found
+            if is_plain:
+                self.plain[word] = found
         return found
 
     def _looked_up(self, word: str) -> Iterator[Phrase]:
@@ -65,7 +69,7 @@ class Lexicon:
 def opened[T](phrases: Sequence[tuple[tuple[str, ...], T]]) -> Opened[T]:
     """Return the `phrases` of one first word by their second; each keeps its order."""
     seconds = {rest[0] for rest, _ in phrases if rest}
-    return tuple(phrase for phrase in phrases if not phrase[0]), {
+    return tuple(meaning for rest, meaning in phrases if not rest), {
         second: tuple(
             (rest, meaning)
             for rest, meaning in phrases

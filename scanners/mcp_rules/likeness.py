@@ -13,31 +13,30 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
-from itertools import pairwise, repeat
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scanners.mcp_rules.forms import DEEDS
 from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
 from scanners.mcp_rules.sentences import Names, Sentence
-from scanners.mcp_rules.slots import (
-    DEEDS,
-    MAX_KNOWN,
-    Slots,
-    novelty,
-    slots_of,
-    words_of,
-)
+from scanners.mcp_rules.slots import Slots, filled
 from scanners.mcp_rules.spoken import Spoken
 from scanners.mcp_rules.texts import Role, Text
 
 WEIGHTS = Path(__file__).resolve().parent / "likeness.json"
 HINT, FOUND = "MCP-STATISTICS-001", "MCP-STATISTICS-002"
-BESIDE, PAIR, WORD = 0.5, 0.5, 0.5  # how much of a weight such a feature counts
+# How much a feature of each kind counts: "is" for what a sentence has itself, the name
+# of a role for a slot at that place, and so on; a kind that is not here counts half.
+SHARES = {"is": 1.0}
+HALF = 0.5
 _NEW = {quarters: f"NEW {quarters}" for quarters in range(-1, 4)}
-START = ""  # the feature that every text has
+UNIT = 2000  # a weight has three digits behind the point, and may count half
+START = "start"  # the weight that every text has
 DOUBT = 4.0  # weight of signs that one point of honesty outweighs
 PHRASES = 8.0  # what a text of 64 phrases has as its weight
 CUT = 6  # letters of a word that count: its forms are nearly one then
@@ -46,6 +45,7 @@ _SIGNS = "\u3040-\u30ff\u3400-\u9fff"
 _WORDS = re.compile(f"[{_SIGNS}]|[^\\W_{_SIGNS}]+")
 
 type Read = Sequence[tuple[Text, Sequence[Spoken]]]
+type Features = list[tuple[str, Iterable[str]]]  # kind, names; "" is none
 
 # What a text can be over: data, tools and addresses that are not its own.
 THINGS = {
@@ -89,7 +89,7 @@ _OBJECTS = frozenset(
 _CROSSED = ("data beside the purpose", "a private file", "another tool")
 _CROSSING = frozenset(name for group in _CROSSED for name in THINGS[group])
 _GROUPS = {**THINGS, **ORDERS}
-_GROUPS_OF = {
+_GROUPS_OF: dict[str, tuple[str, ...]] = {
     name: tuple(group for group, names in _GROUPS.items() if name in names)
     for name in {name for names in _GROUPS.values() for name in names}
 }
@@ -121,13 +121,37 @@ class Examined(NamedTuple):
     reading: Reading
     sentence: Sentence
     slots: Slots
-    features: dict[str, float]
+    features: Features
 
 
 @cache
 def weights() -> dict[str, Any]:
-    """Return what was learned: the weights by feature, and from where they count."""
+    """Return what was learned: the weights by kind and name, and the bounds."""
     return dict(json.loads(WEIGHTS.read_text("utf-8")))
+
+
+@cache
+def _sentence() -> dict[str, dict[str, int]]:
+    """Return the weights of a sentence by kind and name, times their shares.
+
+    In whole numbers: their sum is the same in any order.
+    """
+    known = weights()["sentence"]
+    return {
+        kind: {
+            name: round(weight * SHARES.get(kind, HALF) * UNIT)
+            for name, weight in of_kind.items()
+        }
+        for kind, of_kind in known.items()
+        if kind != START
+    }
+
+
+@cache
+def _phrases() -> dict[str, int]:
+    """Return the weights of phrases in whole numbers."""
+    known = weights()["phrases"]["phrase"]
+    return {phrase: round(weight * UNIT) for phrase, weight in known.items()}
 
 
 def examined(read: Read, about: Names) -> Iterator[Examined]:
@@ -141,44 +165,28 @@ def examined(read: Read, about: Names) -> Iterator[Examined]:
 def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
     reading, english = way.reading, way.languages[0]
     sentences = [sentence for sentence in english if sentence.tokens]
-    slots = [slots_of(reading.text, sentence, about) for sentence in sentences]
+    parts = [filled(reading.text, sentence, about) for sentence in sentences]
     role = f"ROLE {_role(text)}"
     first = f"FIRST {role}"
     for position, sentence in enumerate(sentences):
-        here = slots[position]
-        beside = {*(slots[position - 1] if position else ())}
-        beside.update(*slots[position + 1 : position + 2])
-        features = dict.fromkeys(here, 1.0)
-        features.update(dict.fromkeys(_orders(here), 1.0))
-        features[role] = features[_NEW[novelty(sentence, about)]] = 1.0
+        here, words, new = parts[position]
+        beside = {*(parts[position - 1].slots if position else ())}
+        beside.update(*(part.slots for part in parts[position + 1 : position + 2]))
+        of_itself = [*here, *_orders(here), role, _NEW[new]]
         if not sentence.position:
-            features[first] = 1.0
-        features.update(dict.fromkeys(map(_word, words_of(sentence)), WORD))
-        placed = [_placed(role, name) for name in here if name in _GROUPS_OF]
-        features.update(dict.fromkeys(placed, PAIR))
-        features.update(dict.fromkeys(map(_beside, beside), BESIDE))
+            of_itself.append(first)
+        features: Features = [
+            ("is", of_itself),
+            ("word", words),
+            ("beside", beside),
+            (role, _GROUPS_OF.keys() & here.keys()),
+        ]
         if not _CROSSING.isdisjoint(here):
             groups = {group for name in here for group in _GROUPS_OF.get(name, ())}
             near = {group for name in beside for group in _GROUPS_OF.get(name, ())}
-            features.update(dict.fromkeys(_pairs(groups, groups, "with"), PAIR))
-            features.update(dict.fromkeys(_pairs(groups, near, "beside"), PAIR))
+            features.append(("pair", _pairs(groups, groups, "with")))
+            features.append(("pair", _pairs(groups, near, "beside")))
         yield Examined(text, reading, sentence, here, features)
-
-
-# A name is put together once: as a key it then knows its hash, too.
-@lru_cache(MAX_KNOWN)
-def _word(word: str) -> str:
-    return f"word {word}"
-
-
-@cache
-def _beside(name: str) -> str:
-    return f"beside {name}"
-
-
-@cache
-def _placed(role: str, name: str) -> str:
-    return f"{role}: {name}"
 
 
 def kind_of(element: str) -> str:
@@ -193,9 +201,13 @@ def _role(text: Text) -> str:
     return f"part of {kind}" if text.role in (Role.OTHER, Role.VALUE) else kind
 
 
-def _pairs(groups: set[str], others: set[str], place: str) -> Iterator[str]:
-    for crossed in groups.intersection(_CROSSED):
-        yield from (f"{crossed} {place} {name}" for name in others if name != crossed)
+def _pairs(groups: set[str], others: set[str], place: str) -> list[str]:
+    return [
+        f"{crossed} {place} {name}"
+        for crossed in groups.intersection(_CROSSED)
+        for name in others
+        if name != crossed
+    ]
 
 
 def _orders(here: Slots) -> Iterator[str]:
@@ -209,7 +221,7 @@ def _orders(here: Slots) -> Iterator[str]:
                 yield f"{deed} > {thing}"
 
 
-def phrases_of(texts: Iterable[Text], read: Read) -> dict[str, float]:
+def phrases_of(texts: Iterable[Text], read: Read) -> set[str]:
     """Return the phrases of an element's `texts`, and of what they were decoded to."""
     said = [text.value for text in texts]
     said += [way.reading.text for _, ways in read for way in ways if way.reading.how]
@@ -218,15 +230,27 @@ def phrases_of(texts: Iterable[Text], read: Read) -> dict[str, float]:
         words = [word[:CUT] for word in _WORDS.findall(text.lower())]
         found.update(words)
         found.update(map(" ".join, pairwise(words)))
-    return dict.fromkeys(found, PHRASES / math.sqrt(len(found) or 1))
+    return found
 
 
-def score(features: Mapping[str, float], part: str) -> float:
-    """Return the sum of the weights of `features` in one part of what was learned."""
-    known: dict[str, float] = weights()[part]
-    of_each = map(known.get, features, repeat(0.0))
-    # Exact enough that the order of a set decides nothing between two sentences.
-    return known[START] + math.sumprod(of_each, features.values())
+def share_of(phrases: Collection[str]) -> float:
+    """Return how much each of `phrases` counts: all together as much in any text."""
+    return PHRASES / math.sqrt(len(phrases) or 1)
+
+
+def _of_sentence(features: Features) -> int:
+    """Return the sum of the weights of a sentence's `features`, in units."""
+    known, total = _sentence(), 0
+    for kind, names in features:
+        if kind in known:
+            total += sum(filter(None, map(known[kind].get, names)))
+    return total
+
+
+def _of_phrases(phrases: Collection[str]) -> float:
+    """Return the sum of the weights of `phrases`."""
+    total = sum(filter(None, map(_phrases().get, phrases)))
+    return float(weights()["phrases"][START]) + share_of(phrases) * total / UNIT
 
 
 def likeness_of(texts: Iterable[Text], read: Read, about: Names) -> Likeness | None:
@@ -234,17 +258,15 @@ def likeness_of(texts: Iterable[Text], read: Read, about: Names) -> Likeness | N
 
     `read` are those of them that say something, in sentences.
     """
-    most, best = -math.inf, None
-    for each in examined(read, about):
-        is_like = score(each.features, "sentence")
-        if is_like > most:
-            most, best = is_like, each
+    told = ((_of_sentence(each.features), each) for each in examined(read, about))
+    most, best = max(told, key=itemgetter(0), default=(0, None))
     if best is None:
         return None
     things, orders = (
         tuple(_parts(best.sentence, best.slots, groups)) for groups in (THINGS, ORDERS)
     )
-    whole = most + score(phrases_of(texts, read), "phrases")
+    of_sentence = float(weights()["sentence"][START]) + most / UNIT
+    whole = of_sentence + _of_phrases(phrases_of(texts, read))
     return Likeness(whole, best.text, best.reading, best.sentence, things, orders)
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from scanners.mcp_rules.lexicon import BASE, PLAIN, Lexicon, hinted, lexicons
+from scanners.mcp_rules.lexicon import (
+    BASE,
+    PLAIN,
+    Lexicon,
+    Meaning,
+    Opened,
+    hinted,
+    lexicons,
+)
 
 MIN_HINTS = 2
 SHORT = 14  # tokens
@@ -200,10 +208,10 @@ def sentences_of(
     keys = {match.start() for match in _KEY.finditer(text)} if "=" in text else set()
     hints: dict[str, int] = {}
     known = _hints()
-    for word, _, _, _ in tokens:
-        if word in known:
-            for language in known[word]:
-                hints[language] = hints.get(language, 0) + 1
+    words = [word for word, _, _, _ in tokens]
+    for word in () if known.keys().isdisjoint(words) else words:
+        for language in known.get(word, ()):
+            hints[language] = hints.get(language, 0) + 1
     # A short text has few small words.
     enough = MIN_HINTS if len(tokens) > SHORT else 1
     if not text.isascii() and _CYRILLIC.search(text):
@@ -272,34 +280,57 @@ def _read(
 
 
 def _mean(sentence: Sentence, lexicon: Lexicon, own: Names, keys: set[int]) -> None:
-    hits, known, made = sentence.hits, lexicon.known, tuple.__new__
-    words = [token[0] for token in sentence.tokens]
-    words.append("")
+    hits, plain, made = sentence.hits, lexicon.plain, tuple.__new__
+    words = *(token[0] for token in sentence.tokens), ""
     after = 0
     for token in sentence.tokens:
-        word, kind, start, _ = token
         position, after = after, after + 1
-        if kind == "mark":
-            continue
-        if kind != "word" or len(word) > 14 or "_" in word:
-            names = _name(word, own) if kind == "word" else _thing(token)
+        begun = plain.get(token[0])
+        if begun is None:
+            if token[1] == "mark":
+                continue
+            names = _classes(token, own)
             for name in names:
                 hits.setdefault(name, []).append(Hit(position, after, PLAIN))
-            if kind != "word":
+            if token[1] != "word":
                 continue
-        phrases, longer = known.get(word) or lexicon.meanings(word)
-        if longer:
-            phrases = longer.get(words[after], phrases)
-        if keys and start in keys:
-            phrases = tuple(each for each in phrases if each[1][1] != BASE)
-        for rest, (name, form) in phrases:
-            last = after + len(rest)
-            if not rest or tuple(words[after:last]) == rest:
-                hit = made(Hit, (position, last, form))
+            begun = lexicon.meanings(token[0], is_plain=not _is_written(token[0]))
+        if keys and token[2] in keys:
+            begun = _no_order(begun)
+        alone, longer = begun
+        phrases = longer.get(words[after]) if longer else None
+        if phrases is None:
+            for name, form in alone:
+                hit = made(Hit, (position, after, form))
                 if name in hits:
                     hits[name].append(hit)
                 else:
                     hits[name] = [hit]
+            continue
+        for rest, (name, form) in phrases:
+            last = after + len(rest)
+            if words[after:last] == rest:
+                hits.setdefault(name, []).append(Hit(position, last, form))
+
+
+def _no_order(begun: Opened[Meaning]) -> Opened[Meaning]:
+    """Return what a word means that is no verb."""
+    alone, longer = begun
+    return tuple(each for each in alone if each[1] != BASE), {
+        second: tuple(phrase for phrase in phrases if phrase[1][1] != BASE)
+        for second, phrases in longer.items()
+    }
+
+
+def _is_written(word: str) -> bool:
+    """Whether the way in which a word is written says something."""
+    return len(word) > 14 or "_" in word
+
+
+def _classes(token: Token, own: Names) -> Iterable[str]:
+    if token.kind != "word":
+        return _thing(token)
+    return _name(token.word, own) if _is_written(token.word) else ()
 
 
 def _name(word: str, own: Names) -> Iterator[str]:

@@ -7,63 +7,40 @@ sentence. Rules look for certain acts; here everything is noted that may count.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress, count
+from typing import NamedTuple
 
-from scanners.mcp_rules.lexicon import Opened, opened
+from scanners.mcp_rules.forms import FORMS, form
+from scanners.mcp_rules.lexicon import Opened
 from scanners.mcp_rules.sentences import Names, Sentence, Token
 
 type Slots = dict[str, tuple[int, int]]  # name, first and last token
 
-_DATA: dict[str, Any] = json.loads(
-    (Path(__file__).resolve().parent / "concepts.json").read_text("utf-8")
-)
-DEEDS = frozenset(_DATA["deeds"])
 # What nobody needs who is not made for it.
 _SENSITIVE = frozenset(
     {"credential", "conversation", "personal", "danger", "money", "guard"}
 )
-MAX_KNOWN = 50_000
-
-
-def _form(name: str) -> frozenset[str]:
-    return frozenset(_DATA["forms"][name].split())
-
-
 _PLAIN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
-_VOWEL = re.compile("[aeiouy]")
-_NO_VERBS = _form("no verbs")
-_OPENERS = _form("before an order")
-_ADVERBS = _form("adverbs")
-_ORDERED_TO = _form("ordered to")
-_DETERMINERS = _form("determiners")
-_NO = _form("no")
-_YOU = frozenset({"you", "your", "yourself", "youre"})
-_WE = frozenset({"we", "our", "us", "i", "my", "me", "ours"})
-_BE = frozenset({"be", "been", "get"})
-_BEFORE_BE = _form("before be")
-_MODAL = frozenset({"must", "should", "shall", "needs"})
-_DOES = _form("auxiliaries")
-_MANNERS = {
-    **dict.fromkeys(_BE, "PASSIVE"),
-    **dict.fromkeys(_WE, "WE"),
-    **dict.fromkeys(_YOU, "YOU"),
-    **dict.fromkeys(_MODAL, "MODAL"),
-}
+_NO_VERBS = form("no verbs")
+_OPENERS = form("before an order")
+_ADVERBS = form("adverbs")
+_ORDERED_TO = form("ordered to")
+_DETERMINERS = form("determiners")
+_NO = form("no")
+_BEFORE_BE = form("before be")
+_DOES = form("auxiliaries")
 _KINDS = {"url": "URL", "mail": "MAIL", "phone": "PHONE", "path": "PATH"}
 _HITS = frozenset({"secret_path", "carrier", "account_number"})
 _HOLDER = ("server", "tool", "plugin", "plug-in", "connector", "integration", "scanner")
 _HOLDERS = frozenset({*_HOLDER, *(f"{holder}s" for holder in _HOLDER)})
-_COMMON = _form("common")
+_COMMON = form("common")
 _SECRET = re.compile(
     r"^[a-z0-9_]*(?:api_?key|_token|_secret|secret_key|access_key|password|_pat)s?$"
 )
-_ENDINGS = _form("endings of files")
+_ENDINGS = form("endings of files")
 _CAPITALS = re.compile(r"\b[A-Z]{4,}\b(?:\W+\b[A-Z]{3,}\b)+")
 _CODED = re.compile("[_.]|[a-z][A-Z]")  # without it no word can be a name in code
 _CAMEL = re.compile(r"[a-z]{2,20}[A-Z][a-z]\w*")
@@ -76,91 +53,63 @@ _QUOTED = re.compile(
 )
 _COMMAND = re.compile(r"`[^`\s]+ [^`]*`")
 _HOST = re.compile(r"(?i)(?<![\w./@-])[\w-]{1,60}(?:\.[\w-]{1,60}){1,4}\b")
-_TOP = _form("top domains")
+_TOP = form("top domains")
 
 
-def stem(word: str) -> str:
-    """Return `word` without its ending, so that its forms are one."""
-    if word.endswith(("ies", "ied")) and len(word) > 4:
-        word = f"{word[:-3]}y"
-    elif word.endswith("sses"):
-        word = word[:-2]
-    elif word.endswith("s") and word[-2:] not in ("ss", "us", "is") and len(word) > 3:
-        word = word[:-1]
-    for ending in ("ing", "ed"):
-        rest = word.removesuffix(ending)
-        if rest != word and len(rest) >= 3 and _VOWEL.search(rest):
-            is_double = rest[-1] == rest[-2] and rest[-1] not in "lsz"
-            word = rest[:-1] if is_double and len(rest) > 3 else rest
-            break
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+class Filled(NamedTuple):
+    """A sentence: its filled slots, the stems of its longer words, what is new in it.
 
+    `new` is in quarters how much of it the tool's purpose does not cover; -1 where
+    it has too few words to say. The words may hold "", which is none.
+    """
 
-@cache
-def _concepts() -> dict[str, Opened[str]]:
-    """Return for the stem of a first word what may follow, and its concept."""
-    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-    for name, entries in _DATA["concepts"].items():
-        for entry in entries:
-            first, *rest = (stem(word) for word in entry.replace("'", "").split())
-            found.setdefault(first, []).append((tuple(rest), name))
-    return {first: opened(phrases) for first, phrases in found.items()}
-
-
-@cache
-def _orders() -> frozenset[str]:
-    """Return the first words of all deeds in their base form."""
-    entries = (entry for deed in DEEDS for entry in _DATA["concepts"][deed])
-    return frozenset(entry.split()[0] for entry in entries)
-
-
-_STEMS: dict[str, str] = {}
-
-
-def _stem_of(word: str) -> str:
-    known = _STEMS.get(word)
-    if known is None:
-        known = stem(word)
-        if len(_STEMS) < MAX_KNOWN:
-            _STEMS[word] = known
-    return known
+    slots: Slots
+    words: set[str]
+    new: int
 
 
 def concepts_in(text: str) -> frozenset[str]:
     """Return what `text`, a name or the first sentence of a description, is about."""
     plain = _HUMP.sub(" ", text[:2000]).replace("_", " ").lower()
-    words = _PLAIN.findall(plain)
-    return frozenset(_found([_STEMS.get(word) or _stem_of(word) for word in words]))
+    forms = [FORMS[word] for word in _PLAIN.findall(plain)]
+    return frozenset(
+        _found([each.stem for each in forms], [each.concepts for each in forms])
+    )
 
 
-def _found(stems: list[str]) -> Slots:
+def _found(stems: Sequence[str], concepts: Sequence[Opened[str] | None]) -> Slots:
     """Return the concepts in a row of stems, each where it stands first."""
-    concepts = _concepts()
     slots: Slots = {}
-    for first, word in enumerate(stems):
-        if word not in concepts:
+    after, stems = 0, (*stems, "")
+    for begun in concepts:
+        first, after = after, after + 1
+        if begun is None:
             continue
-        phrases, longer = concepts[word]
-        if longer and first + 1 < len(stems):
-            phrases = longer.get(stems[first + 1], phrases)
+        alone, longer = begun
+        phrases = longer.get(stems[after]) if longer else None
+        if phrases is None:
+            for name in alone:
+                if name not in slots:
+                    slots[name] = (first, after)
+            continue
         for rest, name in phrases:
-            if name in slots:
-                continue
-            last = first + 1 + len(rest)
-            if not rest or tuple(stems[first + 1 : last]) == rest:
+            last = after + len(rest)
+            if name not in slots and stems[after:last] == rest:
                 slots[name] = (first, last)
     return slots
 
 
-def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
-    """Return the filled slots of `sentence`, a part of `text`."""
+def filled(text: str, sentence: Sentence, about: Names) -> Filled:
+    """Return what fills the slots of `sentence`, a part of `text`."""
     tokens = sentence.tokens
     words = [word if kind == "word" else "" for word, kind, _, _ in tokens]
-    stems = [_STEMS.get(word) or _stem_of(word) for word in words]
-    slots = _found(stems)
+    stems, concepts, said, begins, orders, manners = zip(
+        *map(FORMS.__getitem__, words), strict=True
+    )
+    slots = _found(stems, concepts)
     forms = (
-        *_ordered(sentence, words),
-        *_manner(words),
+        *_ordered(sentence, words, orders),
+        *_manner(words, manners),
         *_third(words, slots),
         *_things(sentence),
         *_holders(words, about),
@@ -173,7 +122,14 @@ def slots_of(text: str, sentence: Sentence, about: Names) -> Slots:
         for hit in sentence.of(name):
             slots.setdefault(name.upper(), (hit.first, hit.last))
     _beside_the_purpose(slots, about)
-    return slots
+    return Filled(slots, set(said), _new(begins, about))
+
+
+def _new(begins: Iterable[str], about: Names) -> int:
+    words = {*begins, ""}
+    if len(words) < 4:
+        return -1
+    return int(3.99 * (len(words - about.purpose) - 1) / (len(words) - 1))
 
 
 def _beside_the_purpose(slots: Slots, about: Names) -> None:
@@ -187,18 +143,19 @@ def _beside_the_purpose(slots: Slots, about: Names) -> None:
         slots["OFF path"] = slots["SECRET_PATH"]
 
 
-def _ordered(sentence: Sentence, words: list[str]) -> Iterator[tuple[str, int]]:
+def _ordered(
+    sentence: Sentence, words: list[str], orders: Sequence[bool]
+) -> Iterator[tuple[str, int]]:
     """Yield the verbs that are orders by their form and place."""
-    orders = _orders()
     start = _start(sentence, words)
-    verbs = {n for n, word in enumerate(words) if word in orders}
+    verbs = set(compress(count(), orders))
     for position in sorted(verbs if start < 0 else verbs | {start}):
         word = words[position]
         if not word.isalpha() or word in _NO_VERBS or word.endswith(("ing", "ed", "s")):
             continue
         after = words[position + 1] if position + 1 < len(words) else ""
         if position == start:
-            is_order = word in orders or after in _DETERMINERS
+            is_order = orders[position] or after in _DETERMINERS
         else:
             is_order = _may_order(sentence, words, position)
         if not is_order:
@@ -229,14 +186,11 @@ def _may_order(sentence: Sentence, words: list[str], position: int) -> bool:
     return is_mark or before in _OPENERS
 
 
-def _manner(words: list[str]) -> Iterator[tuple[str, int]]:
-    for position, word in enumerate(words):
-        if name := _MANNERS.get(word):
-            before = words[max(0, position - 3) : position]
-            if name != "PASSIVE" or not _BEFORE_BE.isdisjoint(before):
-                yield name, position
-        elif word.isdigit():
-            yield "NUMBER", position
+def _manner(words: list[str], manners: Sequence[str]) -> Iterator[tuple[str, int]]:
+    for position, name in compress(enumerate(manners), manners):
+        before = words[max(0, position - 3) : position]
+        if name != "PASSIVE" or not _BEFORE_BE.isdisjoint(before):
+            yield name, position
 
 
 def _third(words: list[str], slots: Slots) -> Iterator[tuple[str, int]]:
@@ -340,24 +294,3 @@ def _written(raw: str) -> Iterator[tuple[str, int]]:
             if last in _TOP or match[0].replace(".", "").isdigit():
                 yield "HOST", 0
                 return
-
-
-def novelty(sentence: Sentence, about: Names) -> int:
-    """Return in quarters how much of a sentence the tool's purpose does not cover."""
-    words = {
-        word[:4]
-        for word, kind, _, _ in sentence.tokens
-        if len(word) > 4 and kind == "word" and word.isalpha()
-    }
-    if len(words) < 3:
-        return -1
-    return int(3.99 * len(words - about.purpose) / len(words))
-
-
-def words_of(sentence: Sentence) -> set[str]:
-    """Return the stems of the longer words of a sentence."""
-    return {
-        _STEMS.get(word) or _stem_of(word)
-        for word, kind, _, _ in sentence.tokens
-        if len(word) > 3 and kind == "word" and word.isalpha()
-    }

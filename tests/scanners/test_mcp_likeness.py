@@ -13,9 +13,9 @@ from benchmarks.mcp_likeness import exceeded, learned
 from scanners.catalogue import rules_of
 from scanners.mcp_rules.command import report_on
 from scanners.mcp_rules.examine import names_of
+from scanners.mcp_rules.forms import stem
 from scanners.mcp_rules.likeness import Likeness, doubt_of, likeness_of, weights
 from scanners.mcp_rules.reading import readings
-from scanners.mcp_rules.slots import stem
 from scanners.mcp_rules.spoken import spoken
 from scanners.mcp_rules.texts import texts_of
 from tests.scanners.mcp_corpus import document_of
@@ -59,8 +59,8 @@ def test_the_stored_weights_are_what_the_cases_teach() -> None:
         assert bounds == pytest.approx(stored["bounds"][kind], abs=0.05)
     for part in ("sentence", "phrases"):
         assert taught[part].keys() == stored[part].keys()
-        for feature, weight in taught[part].items():
-            assert weight == pytest.approx(stored[part][feature], abs=0.02), feature
+        for kind, known in stored[part].items():
+            assert taught[part][kind] == pytest.approx(known, abs=0.02), kind
 
 
 def test_an_attack_is_more_like_attacks_than_honest_imperatives_are() -> None:

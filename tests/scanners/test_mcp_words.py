@@ -90,7 +90,7 @@ def test_versions_and_identifiers_are_in_no_code() -> None:
 def test_phrases_are_found_by_their_second_word_in_their_order() -> None:
     alone, longer = opened([(("b",), 1), ((), 2), (("c", "d"), 3), (("b", "e"), 4)])
 
-    assert alone == (((), 2),)
+    assert alone == (2,)
     assert longer == {
         "b": ((("b",), 1), ((), 2), (("b", "e"), 4)),
         "c": (((), 2), (("c", "d"), 3)),
