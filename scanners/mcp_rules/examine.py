@@ -70,8 +70,10 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match | Unread]:
         own = names_of(element, together)
         yield from reach.find(together)
         read = []
-        for text, ways in _looked_at(together):
-            yield from hidden.find(text, ways)
+        is_plain, looked_at = _looked_at(together)
+        for text, ways in looked_at:
+            if not is_plain:
+                yield from hidden.find(text, ways)
             if ways[0].left_out:
                 yield unread(text, ways[0].left_out)
             if said := spoken(text, ways, own):
@@ -84,15 +86,16 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match | Unread]:
             yield from orders.find(text, said, doubt=doubt)
 
 
-def _looked_at(texts: list[Text]) -> Iterator[tuple[Text, list[Reading]]]:
-    """Yield each of `texts` with its readings, but what says and hides nothing."""
+def _looked_at(texts: list[Text]) -> tuple[bool, list[tuple[Text, list[Reading]]]]:
+    """Return whether `texts` hide nothing, and those that say anything, as read."""
     together = APART.join([text.value for text in texts])
     if hidden.is_suspect(together) or not is_plain(together):
-        yield from ((text, readings(text.value)) for text in texts)
-        return
-    for text in texts:
-        if len(text.value) >= MIN_LENGTH:
-            yield text, [plain_reading(text.value)]
+        return False, [(text, readings(text.value)) for text in texts]
+    return True, [
+        (text, [plain_reading(text.value)])
+        for text in texts
+        if len(text.value) >= MIN_LENGTH
+    ]
 
 
 def names_of(element: str, texts: list[Text]) -> Names:

@@ -42,7 +42,6 @@ _SECRET = re.compile(
 )
 _ENDINGS = form("endings of files")
 _CAPITALS = re.compile(r"\b[A-Z]{4,}\b(?:\W+\b[A-Z]{3,}\b)+")
-_CODED = re.compile("[_.]|[a-z][A-Z]")  # without it no word can be a name in code
 _CAMEL = re.compile(r"[a-z]{2,20}[A-Z][a-z]\w*")
 _LABEL = re.compile(
     r"(?i)^\W{0,4}(?:note|notice|system|important|instructions?|reminder|assistant|admin"
@@ -107,14 +106,15 @@ def filled(text: str, sentence: Sentence, about: Names) -> Filled:
         *map(FORMS.__getitem__, words), strict=True
     )
     slots = _found(stems, concepts)
+    raw = text[tokens[0].start : tokens[-1].end]
     forms = (
         *_ordered(sentence, words, orders),
         *_manner(words, manners),
         *_third(words, slots),
         *_things(sentence),
         *_holders(words, about),
-        *_named(text, sentence, words, about),
-        *_written(text[tokens[0].start : tokens[-1].end]),
+        *_named(text, raw, sentence, about),
+        *_written(raw),
     )
     for name, first in forms:
         slots.setdefault(name, (first, first + 1))
@@ -226,35 +226,37 @@ def _holders(words: list[str], about: Names) -> Iterator[tuple[str, int]]:
 
 
 def _named(
-    text: str, sentence: Sentence, words: list[str], about: Names
+    text: str, raw: str, sentence: Sentence, about: Names
 ) -> Iterator[tuple[str, int]]:
     """Yield names in code: of the tool's own family, or of somebody else's."""
-    tokens = sentence.tokens
-    if not _CODED.search(text, tokens[0].start, tokens[-1].end):
-        if not about.own.isdisjoint(words):
-            for position, word in enumerate(words):
-                if word in about.own and len(word) > 2:
-                    yield "OWN WORD", position
-        return
-    for position, token in enumerate(tokens):
-        word, kind, start, end = token
+    is_coded = "_" in raw or "." in raw or _HUMP.search(raw) is not None
+    for position, token in enumerate(sentence.tokens):
+        word, kind, _, _ = token
         if kind != "word":
             continue
-        written = text[start:end]
-        is_plain = written == word or not _CAMEL.fullmatch(written)
-        if is_plain and "_" not in written:
-            before = tokens[position - 1] if position else token
-            is_dotted = before.end + 1 == token.start and text[before.end] == "."
-            if not is_dotted or not before.word.isalpha() or token.word in _ENDINGS:
-                if token.word in about.own and len(token.word) > 2:
-                    yield "OWN WORD", position
-                continue
-        if token.word in about.own:
-            yield "OWN NAME", position
-        elif _SECRET.match(token.word):
-            yield "SECRET NAME", position
-        else:
-            yield from _relation(text, token, position, about)
+        is_own = word in about.own
+        if is_coded and _is_in_code(text, sentence, position):
+            if is_own:
+                yield "OWN NAME", position
+            elif _SECRET.match(word):
+                yield "SECRET NAME", position
+            else:
+                yield from _relation(text, token, position, about)
+        elif is_own and len(word) > 2:
+            yield "OWN WORD", position
+
+
+def _is_in_code(text: str, sentence: Sentence, position: int) -> bool:
+    """Whether a word is written as names in code are: snake_case, camelCase, a.b."""
+    word, _, start, end = token = sentence.tokens[position]
+    if "_" in word:
+        return True
+    written = text[start:end]
+    if written != word and _CAMEL.fullmatch(written):
+        return True
+    before = sentence.tokens[position - 1] if position else token
+    is_dotted = before.end + 1 == start and text[before.end] == "."
+    return is_dotted and before.word.isalpha() and word not in _ENDINGS
 
 
 def _relation(
