@@ -81,9 +81,7 @@ def _matches(document: Mapping[str, Any]) -> Iterator[Match | Unread]:
         like = likeness.likeness_of(together, read, own)
         if like:
             yield from likeness.find(like)
-        doubt = likeness.doubt_of(like)
-        for text, said in read:
-            yield from orders.find(text, said, doubt=doubt)
+        yield from orders.find(read, doubt=likeness.doubt_of(like))
 
 
 def _looked_at(texts: list[Text]) -> tuple[bool, list[tuple[Text, list[Reading]]]]:

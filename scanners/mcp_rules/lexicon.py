@@ -68,6 +68,8 @@ class Lexicon:
 
 def opened[T](phrases: Sequence[tuple[tuple[str, ...], T]]) -> Opened[T]:
     """Return the `phrases` of one first word by their second; each keeps its order."""
+    if not phrases:
+        return (), {}
     seconds = {rest[0] for rest, _ in phrases if rest}
     return tuple(meaning for rest, meaning in phrases if not rest), {
         second: tuple(

@@ -43,6 +43,7 @@ CUT = 6  # letters of a word that count: its forms are nearly one then
 # Where words are written without blanks each sign is one.
 _SIGNS = "\u3040-\u30ff\u3400-\u9fff"
 _WORDS = re.compile(f"[{_SIGNS}]|[^\\W_{_SIGNS}]+")
+_STARTS = re.compile(f"([a-z0-9]{{1,{CUT}}})[a-z0-9]*+")
 
 type Read = Sequence[tuple[Text, Sequence[Spoken]]]
 type Features = list[tuple[str, Iterable[str]]]  # kind, names; "" is none
@@ -227,10 +228,16 @@ def phrases_of(texts: Iterable[Text], read: Read) -> set[str]:
     said += [way.reading.text for _, ways in read for way in ways if way.reading.how]
     found: set[str] = set()
     for text in said:
-        words = [word[:CUT] for word in _WORDS.findall(text.lower())]
+        words = _starts(text.lower())
         found.update(words)
         found.update(map(" ".join, pairwise(words)))
     return found
+
+
+def _starts(text: str) -> list[str]:
+    if text.isascii():
+        return _STARTS.findall(text)
+    return [word[:CUT] for word in _WORDS.findall(text)]
 
 
 def share_of(phrases: Collection[str]) -> float:

@@ -131,17 +131,27 @@ _COMMANDS = (
     *("grant", "drop", "program", "--privileged", "nohup", "git push", "--no-verify"),
     *("iex", "invoke", "printenv", "`env`", "scp ", "mkfs", "dd if"),
 )
+
+
+class Pattern(NamedTuple):
+    """What is a sign by its form, and the marks without which it is not there."""
+
+    name: str
+    form: re.Pattern[str]
+    marks: Sequence[str]
+
+
 _PATTERNS = (
-    ("marked as an order", _MARKED, ("<", "[", "###", "---", "===")),
-    ("dangerous command", _PIPED, ("|",)),
-    ("dangerous command", _DANGER, _COMMANDS),
-    ("dangerous command", _SHOWN, ("cat ", "type ")),
-    ("in a comment", _COMMENT, ("<!--", "]: ")),
-    ("marked as an order", _LABEL, _LABELS),
-    ("comes as an error", _ERROR, ("error:",)),
-    ("reaches inside the network", _INSIDE, _ADDRESSES),
-    ("plants an exploit", _EXPLOIT, _FRAGMENTS),
-    ("plants an exploit", _CHAINED, (";",)),
+    Pattern("marked as an order", _MARKED, ("<", "[", "###", "---", "===")),
+    Pattern("dangerous command", _PIPED, ("|",)),
+    Pattern("dangerous command", _DANGER, _COMMANDS),
+    Pattern("dangerous command", _SHOWN, ("cat ", "type ")),
+    Pattern("in a comment", _COMMENT, ("<!--", "]: ")),
+    Pattern("marked as an order", _LABEL, _LABELS),
+    Pattern("comes as an error", _ERROR, ("error:",)),
+    Pattern("reaches inside the network", _INSIDE, _ADDRESSES),
+    Pattern("plants an exploit", _EXPLOIT, _FRAGMENTS),
+    Pattern("plants an exploit", _CHAINED, (";",)),
 )
 # Honest texts name these; to order something with them is another thing.
 _ORDERED = frozenset({"reaches inside the network", "plants an exploit"})
@@ -159,31 +169,46 @@ class Sign(NamedTuple):
 
 
 def find(
-    text: Text, spoken: Sequence[Spoken], *, doubt: float = 0.0
+    read: Sequence[tuple[Text, Sequence[Spoken]]], *, doubt: float
 ) -> Iterator[Match]:
-    """Yield what `text`, read in all ways, orders the model to do.
+    """Yield what an element orders the model to do; its texts are `read` in all ways.
 
     What otherwise reads like honest texts takes more signs: those have to outweigh a
     `doubt`, too.
     """
-    known: set[str] = set()
-    has_its_own = text.role is Role.PARAMETER_TEXT and _KEY.search(text.parameter)
-    for way in spoken:
-        for match in _in_reading(text, way, doubt=doubt):
-            if has_its_own and match.spans[0].sign in _ASKED:
-                continue
-            if match.rule not in known:
-                known.add(match.rule)
-                yield match
+    marked = _marked(read)
+    for text, spoken in read:
+        known: set[str] = set()
+        has_its_own = text.role is Role.PARAMETER_TEXT and _KEY.search(text.parameter)
+        for way in spoken:
+            for match in _in_reading(text, way, marked, doubt=doubt):
+                if has_its_own and match.spans[0].sign in _ASKED:
+                    continue
+                if match.rule not in known:
+                    known.add(match.rule)
+                    yield match
 
 
-def _in_reading(text: Text, way: Spoken, *, doubt: float) -> Iterator[Match]:
+def _marked(read: Sequence[tuple[Text, Sequence[Spoken]]]) -> list[Pattern]:
+    """Return the patterns that may be found in an element: whose marks it has."""
+    all_texts = "\n".join([way.reading.text for _, ways in read for way in ways])
+    small = all_texts.lower()
+    return [
+        pattern
+        for pattern in _PATTERNS
+        if _holds(all_texts if pattern.marks is _LABELS else small, pattern.marks)
+    ]
+
+
+def _in_reading(
+    text: Text, way: Spoken, marked: Sequence[Pattern], *, doubt: float
+) -> Iterator[Match]:
     # What somebody took the trouble to hide needs fewer signs.
     reading = way.reading
     is_plain = reading.how in PLAINLY
     enough = ENOUGH if is_plain else ENOUGH - 2
     for sentences in way.languages:
-        signs = _signs(reading.text, sentences)
+        signs = _signs(reading.text, sentences, marked)
         is_doubted = is_plain and sentences[0].language == "en"
         least = enough + doubt if is_doubted else enough
         # To override what the model was told is an attack however honest the rest is,
@@ -296,7 +321,9 @@ def _shown_first(act: Sign, together: dict[str, Sign]) -> list[Sign]:
     return [act, *rest]
 
 
-def _signs(text: str, sentences: list[Sentence]) -> list[Sign]:
+def _signs(
+    text: str, sentences: list[Sentence], marked: Sequence[Pattern]
+) -> list[Sign]:
     """Return the acts of a text, and the manners around them."""
     spoken = [sentence for sentence in sentences if sentence.tokens]
     signs: list[Sign] = []
@@ -310,7 +337,8 @@ def _signs(text: str, sentences: list[Sentence]) -> list[Sign]:
         # "Keep it secret" is one sign and not two.
         if order and all(first > order[1] for _, first, _ in leanings):
             signs += _sign(text, sentence, order[0], order[1:])
-    signs += _in_text(text, spoken)
+    if marked and spoken:
+        signs += _in_text(text, spoken, marked)
     acts = {sign.sentence for sign in signs if sign.name in _RULES}
     for sentence in spoken if acts else ():
         if any(abs(sentence.position - act) <= WINDOW for act in acts):
@@ -330,15 +358,13 @@ def _sign(
         yield Sign(name, sentence.position, start, end, begin)
 
 
-def _in_text(text: str, spoken: list[Sentence]) -> Iterator[Sign]:
+def _in_text(
+    text: str, spoken: list[Sentence], marked: Sequence[Pattern]
+) -> Iterator[Sign]:
     """Yield what no word shows: marks and commands."""
-    small = text.lower()
-    for name, pattern, marks in _PATTERNS:
-        said = text if marks is _LABELS else small
-        if not spoken or not _holds(said, marks):
-            continue
-        starts = [sentence.tokens[0].start for sentence in spoken]
-        for match in pattern.finditer(text):
+    starts = [sentence.tokens[0].start for sentence in spoken]
+    for name, form, _ in marked:
+        for match in form.finditer(text):
             sentence = spoken[max(bisect_right(starts, match.start()) - 1, 0)]
             if name in _ORDERED:
                 is_meant = orders_any(sentence) and "refused" not in sentence.hits

@@ -280,7 +280,7 @@ def _long_strings(value: Any, pointer: str, key: str, found: _Found) -> _Found:
     if isinstance(value, str):
         if len(value) >= MIN_TOKEN:
             found.append((pointer, key, value))
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for name, child in value.items():
             if _may_be_long(child):
                 _long_strings(child, f"{pointer}/{escape(name)}", name, found)

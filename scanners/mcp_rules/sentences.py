@@ -43,8 +43,9 @@ _CYRILLIC = re.compile("[\u0400-\u04ff]{3}")
 
 _TOKEN = re.compile(
     # Most words, as many as there are in a row: nothing else begins with letters that
-    # a blank or a mark follows, and nothing at all with a blank.
-    r"(?P<plain>(?:[A-Za-z]++ ++)++|[A-Za-z]++(?=[,)\n]))"
+    # a blank follows, or a mark that is in no other token.
+    r"(?P<plain>(?:[A-Za-z]++ ++)++(?:[A-Za-z]++(?![\w'\u2019@/\\+-]|[.:]\S))?+"
+    r"|[A-Za-z]++(?![\w'\u2019@/\\+-]|[.:]\S))"
     r"|(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'`<>)\]]*[^\s\"'`<>)\],.;:!?])"
     r"|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w)"
     r"|(?P<path>(?:~|\$\{?[A-Z]{1,20}\}?|%\w{1,20}%|(?<![\w/])\.{0,2})?"

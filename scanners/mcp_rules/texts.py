@@ -68,13 +68,13 @@ def texts_of(document: Mapping[str, Any]) -> Iterator[Text]:
 
 def element_texts(entry: Any, element: str) -> Iterator[Text]:
     """Yield every text of one tool, prompt or resource."""
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         return
     for key, value in entry.items():
         place = f"{element}/{escape(key)}"
         if key == "arguments" and isinstance(value, list):
             yield from _arguments(value, place, element)
-        elif key in _SCHEMAS and isinstance(value, Mapping):
+        elif key in _SCHEMAS and isinstance(value, dict):
             yield from _schema(value, place, element, "")
         elif isinstance(value, str):
             yield Text(value, _role(key), place, element)
@@ -94,9 +94,9 @@ def _arguments(entries: list[Any], place: str, element: str) -> Iterator[Text]:
     """Arguments of a prompt: name, description."""
     for position, entry in enumerate(entries):
         here = f"{place}/{position}"
-        name = entry.get("name") if isinstance(entry, Mapping) else None
+        name = entry.get("name") if isinstance(entry, dict) else None
         parameter = name if isinstance(name, str) else ""
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             yield from _any(entry, here, element, "")
             continue
         for key, value in entry.items():
@@ -115,12 +115,12 @@ def _schema(node: Any, place: str, element: str, parameter: str) -> Iterator[Tex
         for position, child in enumerate(node):
             yield from _schema(child, f"{place}/{position}", element, parameter)
         return
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         yield from _any(node, place, element, parameter)
         return
     for key, value in node.items():
         here = f"{place}/{escape(key)}"
-        if key in _MAPS and isinstance(value, Mapping):
+        if key in _MAPS and isinstance(value, dict):
             for name, child in value.items():
                 inner = f"{here}/{escape(name)}"
                 yield Text(name, Role.PARAMETER, inner, element, name)
@@ -143,7 +143,7 @@ def _any(
     """Every string below `value`, and every key that is not one of the protocol."""
     if isinstance(value, str):
         yield Text(value, role, place, element, parameter)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, child in value.items():
             here = f"{place}/{escape(key)}"
             yield from _key(key, here, element, parameter)
