@@ -98,21 +98,26 @@ def _looked_at(texts: list[Text]) -> tuple[bool, list[tuple[Text, list[Reading]]
 
 def names_of(element: str, texts: list[Text]) -> Names:
     """Return what belongs to the element whose texts these are."""
-    name = {text.value.lower() for text in texts if text.pointer == f"{element}/name"}
-    parameters = {text.value.lower() for text in texts if text.role is Role.PARAMETER}
-    said = " ".join(
-        text.value.partition(". ")[0]
-        for text in texts
-        if text.role in (Role.DESCRIPTION, Role.TITLE)
-    )
-    own = frozenset(name | parameters)
+    its_name = f"{element}/name"
+    own: set[str] = set()
+    called: list[str] = []
+    named: list[str] = []
+    said: list[str] = []
+    for value, role, pointer, _, _ in texts:
+        if role is Role.PARAMETER or pointer == its_name:
+            own.add(value.lower())
+        if role is Role.NAME:
+            called.append(value)
+            if pointer == its_name:
+                named.append(value.lower())
+        elif role is Role.DESCRIPTION or role is Role.TITLE:
+            said.append(value.partition(". ")[0])
     if not element.startswith("/tools/"):
-        return Names(own)
-    called = " ".join(text.value for text in texts if text.role is Role.NAME)
-    family = _WORD.match(called)
+        return Names(frozenset(own))
+    family = _WORD.match(" ".join(called))
     return Names(
-        own,
-        frozenset(stems(" ".join([*name, said]))),
-        concepts_in(f"{called} {said}"),
+        frozenset(own),
+        frozenset(stems(" ".join([*named, *said]))),
+        concepts_in(" ".join([*called, *said])),
         family[0].lower() if family else "",
     )

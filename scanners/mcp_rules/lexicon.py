@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent / "words"
 MIN_STEM = 3
@@ -26,6 +27,9 @@ type Meaning = tuple[str, str]  # class, form
 type Phrase = tuple[tuple[str, ...], Meaning]  # the words after the first
 # What one word means alone; and by the word after it all phrases that may begin there.
 type Opened[T] = tuple[tuple[T, ...], dict[str, tuple[tuple[tuple[str, ...], T], ...]]]
+
+# What begins with a word that means nothing.
+NOTHING: tuple[tuple[()], dict[str, Any]] = (), {}
 
 
 @dataclass(slots=True)
@@ -69,7 +73,7 @@ class Lexicon:
 def opened[T](phrases: Sequence[tuple[tuple[str, ...], T]]) -> Opened[T]:
     """Return the `phrases` of one first word by their second; each keeps its order."""
     if not phrases:
-        return (), {}
+        return NOTHING
     seconds = {rest[0] for rest, _ in phrases if rest}
     return tuple(meaning for rest, meaning in phrases if not rest), {
         second: tuple(

@@ -172,7 +172,8 @@ def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
     for position, sentence in enumerate(sentences):
         here, words, new = parts[position]
         beside = {*(parts[position - 1].slots if position else ())}
-        beside.update(*(part.slots for part in parts[position + 1 : position + 2]))
+        if position + 1 < len(parts):
+            beside.update(parts[position + 1].slots)
         of_itself = [*here, *_orders(here), role, _NEW[new]]
         if not sentence.position:
             of_itself.append(first)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from scanners.mcp_rules.lexicon import (
     BASE,
+    NOTHING,
     PLAIN,
     Lexicon,
     Meaning,
@@ -269,12 +270,13 @@ def _read(
     tokens: list[Token], lexicon: Lexicon, own: Names, first: int, keys: set[int]
 ) -> list[Sentence]:
     sentences = [Sentence(first, lexicon.language)]
+    here = sentences[0].tokens
     for token in tokens:
-        if token.kind == "end":
-            if sentences[-1].tokens:
-                sentences.append(Sentence(first + len(sentences), lexicon.language))
-        else:
-            sentences[-1].tokens.append(token)
+        if token[1] != "end":
+            here.append(token)
+        elif here:
+            sentences.append(Sentence(first + len(sentences), lexicon.language))
+            here = sentences[-1].tokens
     for sentence in sentences:
         _mean(sentence, lexicon, own, keys)
     return sentences
@@ -282,21 +284,16 @@ def _read(
 
 def _mean(sentence: Sentence, lexicon: Lexicon, own: Names, keys: set[int]) -> None:
     hits, plain, made = sentence.hits, lexicon.plain, tuple.__new__
-    words = *(token[0] for token in sentence.tokens), ""
+    words = [token[0] for token in sentence.tokens]
+    words.append("")
     after = 0
-    for token in sentence.tokens:
+    for word, begun in zip(words, map(plain.get, words), strict=True):
         position, after = after, after + 1
-        begun = plain.get(token[0])
         if begun is None:
-            if token[1] == "mark":
-                continue
-            names = _classes(token, own)
-            for name in names:
-                hits.setdefault(name, []).append(Hit(position, after, PLAIN))
-            if token[1] != "word":
-                continue
-            begun = lexicon.meanings(token[0], is_plain=not _is_written(token[0]))
-        if keys and token[2] in keys:
+            if not word:
+                return
+            begun = _begun(sentence, position, lexicon, own)
+        if keys and sentence.tokens[position].start in keys:
             begun = _no_order(begun)
         alone, longer = begun
         phrases = longer.get(words[after]) if longer else None
@@ -310,8 +307,27 @@ def _mean(sentence: Sentence, lexicon: Lexicon, own: Names, keys: set[int]) -> N
             continue
         for rest, (name, form) in phrases:
             last = after + len(rest)
-            if words[after:last] == rest:
+            if tuple(words[after:last]) == rest:
                 hits.setdefault(name, []).append(Hit(position, last, form))
+
+
+def _begun(
+    sentence: Sentence, position: int, lexicon: Lexicon, own: Names
+) -> Opened[Meaning]:
+    """Note what a token is by its form; return the phrases that begin with it."""
+    token = sentence.tokens[position]
+    is_written = len(token.word) > 14 or "_" in token.word
+    names: Iterable[str] = ()
+    if token.kind not in ("word", "mark"):
+        names = _thing(token)
+    elif is_written:
+        names = _name(token.word, own)
+    for name in names:
+        hit = Hit(position, position + 1, PLAIN)
+        sentence.hits.setdefault(name, []).append(hit)
+    if token.kind != "word":
+        return NOTHING
+    return lexicon.meanings(token.word, is_plain=not is_written)
 
 
 def _no_order(begun: Opened[Meaning]) -> Opened[Meaning]:
@@ -321,17 +337,6 @@ def _no_order(begun: Opened[Meaning]) -> Opened[Meaning]:
         second: tuple(phrase for phrase in phrases if phrase[1][1] != BASE)
         for second, phrases in longer.items()
     }
-
-
-def _is_written(word: str) -> bool:
-    """Whether the way in which a word is written says something."""
-    return len(word) > 14 or "_" in word
-
-
-def _classes(token: Token, own: Names) -> Iterable[str]:
-    if token.kind != "word":
-        return _thing(token)
-    return _name(token.word, own) if _is_written(token.word) else ()
 
 
 def _name(word: str, own: Names) -> Iterator[str]:

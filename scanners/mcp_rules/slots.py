@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress, count
+from itertools import compress
 from typing import NamedTuple
 
 from scanners.mcp_rules.forms import FORMS, form
@@ -113,7 +113,7 @@ def filled(text: str, sentence: Sentence, about: Names) -> Filled:
         *_third(words, slots),
         *_things(sentence),
         *_holders(words, about),
-        *_named(text, raw, sentence, about),
+        *_named(text, raw, words, sentence, about),
         *_written(raw),
     )
     for name, first in forms:
@@ -148,8 +148,8 @@ def _ordered(
 ) -> Iterator[tuple[str, int]]:
     """Yield the verbs that are orders by their form and place."""
     start = _start(sentence, words)
-    verbs = set(compress(count(), orders))
-    for position in sorted(verbs if start < 0 else verbs | {start}):
+    verbs = [n for n, may_order in enumerate(orders) if may_order or n == start]
+    for position in verbs:
         word = words[position]
         if not word.isalpha() or word in _NO_VERBS or word.endswith(("ing", "ed", "s")):
             continue
@@ -226,10 +226,12 @@ def _holders(words: list[str], about: Names) -> Iterator[tuple[str, int]]:
 
 
 def _named(
-    text: str, raw: str, sentence: Sentence, about: Names
+    text: str, raw: str, words: list[str], sentence: Sentence, about: Names
 ) -> Iterator[tuple[str, int]]:
     """Yield names in code: of the tool's own family, or of somebody else's."""
     is_coded = "_" in raw or "." in raw or _HUMP.search(raw) is not None
+    if not is_coded and about.own.isdisjoint(words):
+        return
     for position, token in enumerate(sentence.tokens):
         word, kind, _, _ = token
         if kind != "word":
