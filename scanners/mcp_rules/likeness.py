@@ -94,6 +94,7 @@ _GROUPS_OF: dict[str, tuple[str, ...]] = {
     name: tuple(group for group, names in _GROUPS.items() if name in names)
     for name in {name for names in _GROUPS.values() for name in names}
 }
+_GROUPED = frozenset(_GROUPS_OF)
 
 
 class Part(NamedTuple):
@@ -181,7 +182,7 @@ def _examined(text: Text, way: Spoken, about: Names) -> Iterator[Examined]:
             ("is", of_itself),
             ("word", words),
             ("beside", beside),
-            (role, _GROUPS_OF.keys() & here.keys()),
+            (role, _GROUPED.intersection(here)),
         ]
         if not _CROSSING.isdisjoint(here):
             groups = {group for name in here for group in _GROUPS_OF.get(name, ())}
@@ -212,15 +213,17 @@ def _pairs(groups: set[str], others: set[str], place: str) -> list[str]:
     ]
 
 
-def _orders(here: Slots) -> Iterator[str]:
-    """Yield what is done to what: a deed, and a thing at most a few words behind."""
+def _orders(here: Slots) -> Sequence[str]:
+    """Return what is done to what: a deed, and a thing at most a few words behind."""
     deeds = DEEDS.intersection(here)
-    things = _OBJECTS.intersection(here) if deeds else ()
-    for deed in deeds:
-        last = here[deed][1]
-        for thing in things:
-            if 0 <= here[thing][0] - last <= REACH:
-                yield f"{deed} > {thing}"
+    if not deeds:
+        return ()
+    return [
+        f"{deed} > {thing}"
+        for deed in deeds
+        for thing in _OBJECTS.intersection(here)
+        if 0 <= here[thing][0] - here[deed][1] <= REACH
+    ]
 
 
 def phrases_of(texts: Iterable[Text], read: Read) -> set[str]:
@@ -250,8 +253,8 @@ def _of_sentence(features: Features) -> int:
     """Return the sum of the weights of a sentence's `features`, in units."""
     known, total = _sentence(), 0
     for kind, names in features:
-        if kind in known:
-            total += sum(filter(None, map(known[kind].get, names)))
+        if of_kind := known.get(kind):
+            total += sum(filter(None, map(of_kind.get, names)))
     return total
 
 

@@ -209,10 +209,9 @@ def sentences_of(
     tokens = _matched(text)
     keys = {match.start() for match in _KEY.finditer(text)} if "=" in text else set()
     hints: dict[str, int] = {}
-    known = _hints()
     words = [word for word, _, _, _ in tokens]
-    for word in () if known.keys().isdisjoint(words) else words:
-        for language in known.get(word, ()):
+    for word in () if _hinting().isdisjoint(words) else words:
+        for language in _hints().get(word, ()):
             hints[language] = hints.get(language, 0) + 1
     # A short text has few small words.
     enough = MIN_HINTS if len(tokens) > SHORT else 1
@@ -234,6 +233,11 @@ def sentences_of(
 def _hints() -> dict[str, tuple[str, ...]]:
     """Return the languages that a small word tells of which is not English as well."""
     return {word: of for word, of in hinted().items() if word not in _ENGLISH}
+
+
+@cache
+def _hinting() -> frozenset[str]:
+    return frozenset(_hints())
 
 
 def _matched(text: str) -> list[Token]:

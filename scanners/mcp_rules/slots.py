@@ -33,6 +33,7 @@ _NO = form("no")
 _BEFORE_BE = form("before be")
 _DOES = form("auxiliaries")
 _KINDS = {"url": "URL", "mail": "MAIL", "phone": "PHONE", "path": "PATH"}
+_THINGS = frozenset(_KINDS)
 _HITS = frozenset({"secret_path", "carrier", "account_number"})
 _HOLDER = ("server", "tool", "plugin", "plug-in", "connector", "integration", "scanner")
 _HOLDERS = frozenset({*_HOLDER, *(f"{holder}s" for holder in _HOLDER)})
@@ -206,7 +207,7 @@ def _third(words: list[str], slots: Slots) -> Iterator[tuple[str, int]]:
 
 
 def _things(sentence: Sentence) -> Iterator[tuple[str, int]]:
-    if sentence.hits.keys().isdisjoint(_KINDS):
+    if _THINGS.isdisjoint(sentence.hits):
         return
     for position, token in enumerate(sentence.tokens):
         if token.kind in _KINDS:
