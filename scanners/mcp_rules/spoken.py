@@ -20,11 +20,17 @@ class Spoken(NamedTuple):
     languages: list[list[Sentence]]
 
 
+def says_something(text: str) -> bool:
+    """Whether `text` may tell anybody anything: it is long enough, and no bare name."""
+    is_name = text.isascii() and text.isidentifier()
+    return len(text) >= MIN_LENGTH and not is_name
+
+
 def spoken(text: Text, readings: Sequence[Reading], own: Names) -> list[Spoken]:
     """Return the readings of `text` that say something; `own` is its element's."""
     found = []
     for reading in readings:
-        if len(reading.text) >= MIN_LENGTH:
+        if says_something(reading.text):
             is_order = reading.how not in PLAINLY or text.role in (
                 Role.VALUE,
                 Role.OTHER,
