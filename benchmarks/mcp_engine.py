@@ -8,10 +8,15 @@ ever counted: nobody looks at what was missed there. At most 5 s for 10,000 tool
 
 from __future__ import annotations
 
+import json
 import math
-import time
+import resource
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from scanners.catalogue import rules_of
@@ -21,6 +26,7 @@ from tests.scanners.mcp_corpus import HALVES, Case, cases
 
 TOOLS = 10_000
 BOUND = 5.0
+PROGRAM = "from scanners.mcp_rules.command import main; main()"
 BLOCKED = (
     Category.CODE_EXECUTION,
     Category.TOOL_POISONING,
@@ -96,16 +102,20 @@ def _share(hits: int, of: int) -> str:
 
 
 def _speed() -> None:
-    document: dict[str, Any] = {
-        "tools": many_tools(TOOLS),
-        "config": None,
-        "instructions": None,
-    }
-    report_on({**document, "tools": document["tools"][:50]})  # loads the words
-    started = time.process_time()
-    report_on(document)
-    taken = time.process_time() - started
-    print(f"{TOOLS} tools in {taken:.2f} s on one core (at most {BOUND:.0f})")
+    document = {"tools": many_tools(TOOLS), "config": None, "instructions": None}
+    with TemporaryDirectory() as folder:
+        files = [str(Path(folder, name)) for name in ("document.json", "report.json")]
+        Path(files[0]).write_text(json.dumps(document), "utf-8")
+        before = _processor()
+        subprocess.run([sys.executable, "-c", PROGRAM, *files], check=True)
+        taken = _processor() - before
+    print(f"{TOOLS} tools in {taken:.2f} s of one core (at most {BOUND:.0f})")
+
+
+def _processor() -> float:
+    """Return the seconds of a processor that the processes started here have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def many_tools(count: int) -> list[dict[str, Any]]:
