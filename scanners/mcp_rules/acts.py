@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +152,18 @@ def order_of(sentence: Sentence) -> tuple[str, int, int, int] | None:
     """
     if sentence.language != "en" or not sentence.position:
         return None
-    said = (n for n, token in enumerate(sentence.tokens) if token.kind != "mark")
-    tokens = list(islice(said, 3))
-    if len(tokens) < 3:
+    said: list[int] = []
+    for position, token in enumerate(sentence.tokens):
+        if token[1] != "mark":
+            said.append(position)
+            if len(said) == 3:
+                break
+    else:
         return None
-    first, second = tokens[0], tokens[1]
+    first, second, third = said
     word = sentence.word(first)
     if word in _ADVERBS:
-        first, second = second, tokens[2]
+        first, second = second, third
         word = sentence.word(first)
     is_verb = word.isalpha() and word not in _NO_VERBS and word[-3:] != "ing"
     # "query: the words to look for" tells what a query is.

@@ -90,6 +90,8 @@ def decoded(text: str) -> Iterator[Part]:
         # Without its mark, or its digits, there is no such code to look for.
         if digits < code.digits or code.mark not in text:
             continue
+        if code.pattern.search(text if code.has_blanks else unbroken) is None:
+            continue
         if not code.has_blanks and not any(_read(code, unbroken)):
             continue
         for match, said in _read(code, text):

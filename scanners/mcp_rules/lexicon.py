@@ -28,7 +28,8 @@ type Phrase = tuple[tuple[str, ...], Meaning]  # the words after the first
 # What one word means alone; and by the word after it all phrases that may begin there.
 type Opened[T] = tuple[tuple[T, ...], dict[str, tuple[tuple[tuple[str, ...], T], ...]]]
 
-# What begins with a word that means nothing.
+MARKS = ',:()<>[]"`\u201c\u201d\u2014\uff0c\u3001*'
+# What begins with a mark, or a word that means nothing.
 NOTHING: tuple[tuple[()], dict[str, Any]] = (), {}
 
 
@@ -46,7 +47,9 @@ class Lexicon:
     hints: frozenset[str] = frozenset()
     pattern: re.Pattern[str] | None = None
     known: dict[str, Opened[Meaning]] = field(default_factory=dict)
-    plain: dict[str, Opened[Meaning]] = field(default_factory=dict)
+    plain: dict[str, Opened[Meaning]] = field(
+        default_factory=lambda: dict.fromkeys(MARKS, NOTHING)
+    )
 
     def meanings(self, word: str, *, is_plain: bool) -> Opened[Meaning]:
         """Return the phrases that begin with `word`.

@@ -105,17 +105,6 @@ class Part(NamedTuple):
     end: int
 
 
-class Likeness(NamedTuple):
-    """How like attacks an element is, which sentence is most like one, and why."""
-
-    score: float
-    text: Text
-    reading: Reading
-    sentence: Sentence
-    things: tuple[Part, ...]
-    orders: tuple[Part, ...]
-
-
 class Examined(NamedTuple):
     """A sentence with its slots and features."""
 
@@ -124,6 +113,13 @@ class Examined(NamedTuple):
     sentence: Sentence
     slots: Slots
     features: Features
+
+
+class Likeness(NamedTuple):
+    """How like attacks an element is, and which sentence is most like one."""
+
+    score: float
+    most: Examined
 
 
 @cache
@@ -273,35 +269,38 @@ def likeness_of(texts: Iterable[Text], read: Read, about: Names) -> Likeness | N
     most, best = max(told, key=itemgetter(0), default=(0, None))
     if best is None:
         return None
-    things, orders = (
-        tuple(_parts(best.sentence, best.slots, groups)) for groups in (THINGS, ORDERS)
-    )
     of_sentence = float(weights()["sentence"][START]) + most / UNIT
     whole = of_sentence + _of_phrases(phrases_of(texts, read))
-    return Likeness(whole, best.text, best.reading, best.sentence, things, orders)
+    return Likeness(whole, best)
 
 
 def find(likeness: Likeness) -> Iterator[Match]:
     """Yield the hint or the finding that `likeness` is."""
     # Honest documents quote attacks, honest tools do not: each kind has its own bounds.
-    bounds = weights()["bounds"][kind_of(likeness.text.element)]
-    # What orders, claims and hides nothing is no reason to look: a lone token, say.
-    if likeness.score < bounds["hint"] or not likeness.orders:
+    most = likeness.most
+    bounds = weights()["bounds"][kind_of(most.text.element)]
+    if likeness.score < bounds["hint"]:
         return
-    tokens = likeness.sentence.tokens
+    things, orders = (
+        list(_parts(most.sentence, most.slots, groups)) for groups in (THINGS, ORDERS)
+    )
+    # What orders, claims and hides nothing is no reason to look: a lone token, say.
+    if not orders:
+        return
+    tokens = most.sentence.tokens
     whole = Part("reads like attacks do", tokens[0].start, tokens[-1].end)
-    yield _match(HINT, likeness, [whole])
-    if likeness.score >= bounds["enough"] and likeness.things:
-        yield _match(FOUND, likeness, [*likeness.things[:3], *likeness.orders[:3]])
+    yield _match(HINT, most, [whole])
+    if likeness.score >= bounds["enough"] and things:
+        yield _match(FOUND, most, [*things[:3], *orders[:3]])
 
 
-def _match(rule: str, likeness: Likeness, parts: Sequence[Part]) -> Match:
-    reading = likeness.reading
+def _match(rule: str, most: Examined, parts: Sequence[Part]) -> Match:
+    reading = most.reading
     spans = [
         Span(*reading.span(start, end), name, shown(reading.text[start:end]))
         for name, start, end in parts
     ]
-    return in_text(rule, likeness.text, spans, seen=reading.how, key="likeness")
+    return in_text(rule, most.text, spans, seen=reading.how, key="likeness")
 
 
 def doubt_of(likeness: Likeness | None) -> float:

@@ -209,6 +209,8 @@ def _in_reading(
     enough = ENOUGH if is_plain else ENOUGH - 2
     for sentences in way.languages:
         signs = _signs(reading.text, sentences, marked)
+        if not signs:
+            continue
         is_doubted = is_plain and sentences[0].language == "en"
         least = enough + doubt if is_doubted else enough
         # To override what the model was told is an attack however honest the rest is,

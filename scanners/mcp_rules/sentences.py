@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from scanners.mcp_rules.lexicon import (
     BASE,
+    MARKS,
     NOTHING,
     PLAIN,
     Lexicon,
@@ -61,7 +62,7 @@ _TOKEN = re.compile(
     # on with the sentence before.
     r"|\n(?:\s*\n)+|\n(?:(?![ \t]*[a-z(])|(?=[ \t]*[a-z]\w{1,60}\())"
     r"|[\u3002\uff01\uff1f\uff1b\u0964])"
-    r"|(?P<mark>[,:()<>\[\]\"`\u201c\u201d\u2014\uff0c\u3001*])"
+    rf"|(?P<mark>[{re.escape(MARKS)}])"
 )
 # The name of an argument, which is no verb: `cc="..."`.
 _KEY = re.compile(r"\b[a-zA-Z]\w*(?=[ \t]?=(?!=))")
@@ -322,7 +323,7 @@ def _begun(
     token = sentence.tokens[position]
     is_written = len(token.word) > 14 or "_" in token.word
     names: Iterable[str] = ()
-    if token.kind not in ("word", "mark"):
+    if token.kind != "word":
         names = _thing(token)
     elif is_written:
         names = _name(token.word, own)
