@@ -230,15 +230,15 @@ def _named(
     text: str, raw: str, words: list[str], sentence: Sentence, about: Names
 ) -> Iterator[tuple[str, int]]:
     """Yield names in code: of the tool's own family, or of somebody else's."""
-    is_coded = "_" in raw or "." in raw or _HUMP.search(raw) is not None
-    if not is_coded and about.own.isdisjoint(words):
+    has_form = "." in raw or (not raw[1:].islower() and bool(_CAMEL.search(raw)))
+    if not has_form and "_" not in raw and about.own.isdisjoint(words):
         return
     for position, token in enumerate(sentence.tokens):
         word, kind, _, _ = token
         if kind != "word":
             continue
         is_own = word in about.own
-        if is_coded and _is_in_code(text, sentence, position):
+        if "_" in word or (has_form and _is_in_code(text, sentence, position)):
             if is_own:
                 yield "OWN NAME", position
             elif _SECRET.match(word):
@@ -250,10 +250,8 @@ def _named(
 
 
 def _is_in_code(text: str, sentence: Sentence, position: int) -> bool:
-    """Whether a word is written as names in code are: snake_case, camelCase, a.b."""
+    """Whether a word is written as names in code are: camelCase, or a.b."""
     word, _, start, end = token = sentence.tokens[position]
-    if "_" in word:
-        return True
     written = text[start:end]
     if written != word and _CAMEL.fullmatch(written):
         return True
