@@ -22,6 +22,7 @@ from typing import Any
 from scanners.catalogue import rules_of
 from scanners.contract import Category, Rule, Severity
 from scanners.mcp_rules.command import report_on
+from scanners.mcp_rules.texts import texts_of
 from tests.scanners.mcp_corpus import HALVES, Case, cases
 
 TOOLS = 10_000
@@ -109,7 +110,9 @@ def _speed() -> None:
         before = _processor()
         subprocess.run([sys.executable, "-c", PROGRAM, *files], check=True)
         taken = _processor() - before
-    print(f"{TOOLS} tools in {taken:.2f} s of one core (at most {BOUND:.0f})")
+    length = sum(len(text.value) for text in texts_of(document)) // TOOLS
+    print(f"{TOOLS} tools of {length} characters in {taken:.2f} s of one core", end="")
+    print(f" (at most {BOUND:.0f})")
 
 
 def _processor() -> float:

@@ -52,7 +52,7 @@ ROUNDS, NEAR = 3, 0.7  # of the most suspicious sentence, in the logarithm of od
 STRENGTH = {"sentence": 0.5, "phrases": 1.0}
 MIN_SEEN = 3  # a feature of fewer texts is chance
 MANY = 300  # honest elements of one kind; fewer may raise its bounds, never lower them
-HINT, ENOUGH, HONEST = 0.03, 0.007, 0.02  # share of honest elements above it
+HINT, ENOUGH, HONEST = 0.03, 0.006, 0.02  # share of honest elements above it
 # Texts of configurations are read by other rules.
 LEFT_OUT = frozenset({"configuration"})
 # The examples of rules for what a text says: the plainest attacks there are.

@@ -18,8 +18,8 @@ from scanners.catalogue import rules_of
 from scanners.contract import Category, Severity
 from tests.scanners.mcp_corpus import cases
 
-RECALL = {"development": 0.79, "held_out": 0.9}
-FALSE_ALARMS = {"development": 0.0121, "held_out": 0.008}
+RECALL = {"development": 0.78, "held_out": 0.9}
+FALSE_ALARMS = {"development": 0.0135, "held_out": 0.008}
 
 
 def share(half: str, kind: str) -> float:
