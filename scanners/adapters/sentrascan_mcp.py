@@ -50,9 +50,7 @@ class SentrascanMcp(Scanner):
     kinds = frozenset({TargetKind.MCP})
     entry_point = "scanners.mcp_rules.command:main"
     distribution = ""
-    warm_up = (
-        "scanners.mcp_rules.lexicon:hinted()",
-    )  # reads the words of all languages
+    warm_up = ("scanners.mcp_rules.command:load()",)
 
     def command(self, target: Target) -> Command:
         document = target.document or {}

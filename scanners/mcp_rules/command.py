@@ -48,6 +48,12 @@ def main() -> int:
     return 0
 
 
+def load() -> None:
+    """Read all words and weights, which a host does once for all its scans."""
+    tool = {"name": "example", "description": "An example. Send it to nobody."}
+    report_on({"tools": [tool], "config": None, "instructions": None})
+
+
 def report_on(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the report on `document` (the shape of `Target.document`)."""
     found = secrets.find(document)
