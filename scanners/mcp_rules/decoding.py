@@ -65,7 +65,6 @@ _COMMON = frozenset(
 )
 _ROT13 = frozenset(codecs.encode(word, "rot13") for word in _COMMON) - _COMMON
 _REVERSED = frozenset(word[::-1] for word in _COMMON if len(word) > 2) - _COMMON
-_TURNED = _ROT13 | _REVERSED
 _WORDS = re.compile(r"[a-z]{3,}")  # each of those words is as long
 
 
@@ -83,9 +82,12 @@ def decoded(text: str) -> Iterator[Part]:
     """Yield the parts of `text` that are written in a code and decode to words."""
     if len(text) < MIN_LENGTH:
         return
-    parts = text.split()
-    unbroken = " ".join([part for part in parts if len(part) >= MIN_UNBROKEN])
-    digits = sum(map(text.count, "0123456789"))
+    unbroken = " ".join([part for part in text.split() if len(part) >= MIN_UNBROKEN])
+    digits = (
+        sum(map(text.count, "0123456789"))
+        if text.isascii()
+        else sum(map(str.isdecimal, text))
+    )
     for code in _CODES:
         # Without its mark, or its digits, there is no such code to look for.
         if digits < code.digits or code.mark not in text:
@@ -96,7 +98,7 @@ def decoded(text: str) -> Iterator[Part]:
             continue
         for match, said in _read(code, text):
             yield Part(said, code.how, match.start(), match.end())
-    yield from _whole(text, set(map(str.lower, parts)))
+    yield from _whole(text, text.lower())
 
 
 def _read(code: _Code, text: str) -> Iterator[tuple[re.Match[str], str]]:
@@ -106,19 +108,16 @@ def _read(code: _Code, text: str) -> Iterator[tuple[re.Match[str], str]]:
             yield match, said
 
 
-def _whole(text: str, parts: set[str]) -> Iterator[Part]:
-    """Yield the whole text decoded where its words are words only then.
-
-    `parts` are what stands between its blanks: of many words one surely does.
-    """
-    if not _TURNED.isdisjoint(parts):
-        words = set(_WORDS.findall(text.lower()))
-        if len(words & _ROT13) >= 3:
-            yield Part(codecs.encode(text, "rot13"), ROT13, 0, len(text))
-        if len(words & _REVERSED) >= 3:
-            yield Part(text[::-1], BACKWARDS, 0, len(text))
+def _whole(text: str, small: str) -> Iterator[Part]:
+    """Yield the whole text decoded where its words are words only then."""
+    for known, how in ((_ROT13, ROT13), (_REVERSED, BACKWARDS)):
+        # Where three of the words are, three such pieces are: far sooner looked for.
+        may_be = sum(map(small.__contains__, known)) >= 3
+        if may_be and len(known.intersection(_WORDS.findall(small))) >= 3:
+            said = codecs.encode(text, "rot13") if how == ROT13 else text[::-1]
+            yield Part(said, how, 0, len(text))
     if len(_MIXED.findall(text)) >= 2:
-        words = set(_WORDS.findall(text.lower()))
+        words = set(_WORDS.findall(small))
         said = text.translate(_AS_LETTERS)
         if len((set(_WORDS.findall(said.lower())) - words) & _COMMON) >= 2:
             yield Part(said, DIGITS, 0, len(text))
@@ -236,8 +235,8 @@ class _Code(NamedTuple):
 
 _CODES = (
     _Code(BASE64, _BASE64, _from_base64, has_blanks=False),
-    # The first half of a letter's code is a digit, in nearly all scripts.
-    _Code(HEX, _HEX, _from_hex, digits=9),
+    # Of a letter's code one half or the other is a digit, in nearly all scripts.
+    _Code(HEX, _HEX, _from_hex, digits=4),
     _Code(PERCENT, _PERCENT, _from_percent, "%"),
     _Code(ESCAPES, _ESCAPES, _from_escapes, "\\"),
     _Code(ENTITIES, _ENTITIES, html.unescape, "&#"),

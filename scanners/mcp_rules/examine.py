@@ -92,7 +92,7 @@ def _looked_at(texts: list[Text]) -> tuple[bool, list[tuple[Text, list[Reading]]
     return True, [
         (text, [plain_reading(text.value)])
         for text in texts
-        if says_something(text.value)
+        if says_something(text, text.value)
     ]
 
 

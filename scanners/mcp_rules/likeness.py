@@ -25,7 +25,7 @@ from scanners.mcp_rules.matches import Match, Span, in_text, shown
 from scanners.mcp_rules.reading import Reading
 from scanners.mcp_rules.sentences import Names, Sentence
 from scanners.mcp_rules.slots import Slots, filled
-from scanners.mcp_rules.spoken import Spoken
+from scanners.mcp_rules.spoken import NAMES, Spoken
 from scanners.mcp_rules.texts import Role, Text
 
 WEIGHTS = Path(__file__).resolve().parent / "likeness.json"
@@ -155,7 +155,7 @@ def _phrases() -> dict[str, int]:
 def examined(read: Read, about: Names) -> Iterator[Examined]:
     """Yield the sentences of all texts of one element, with their features."""
     for text, spoken in read:
-        if text.role not in (Role.NAME, Role.PARAMETER):
+        if text.role not in NAMES:
             for way in spoken:
                 yield from _examined(text, way, about)
 

@@ -58,9 +58,9 @@ _MARKED = re.compile(
     | \[(?:system|admin|override|instructions?|hidden|internal)\b[^\[\]\n]{0,60}\]
     | \[/?(?:[a-z]{2,20}_)?(?:system|override|directive|priority|instruction|bypass)
       (?:_[a-z]{2,20})?\] | <\|/?(?:priority|system|override)\|>
-    | \#{3,}\s{0,4}(?:system|instruction|override|important)
-    | -{3,}\s{0,4}(?:system|instruction|begin|end)\b
-    | ={3,}\s{0,4}(?:system|begin|instruction)
+    | (?<!\#)\#{3,}\s{0,4}(?:system|instruction|override|important)
+    | (?<!-)-{3,}\s{0,4}(?:system|instruction|begin|end)\b
+    | (?<!=)={3,}\s{0,4}(?:system|begin|instruction)
     """
 )
 _LABEL = re.compile(
@@ -112,7 +112,8 @@ _CHAINED = re.compile(
 )
 _ERROR = re.compile(r"(?i)(?:\A|\n)\s{0,8}error:")
 _COMMENT = re.compile(r"<!--|\[(?://|comment|hidden)\]: ")
-# Without one of its marks, in small letters but for labels, a pattern finds nothing.
+# Without one of its marks, in small letters but for labels and with one blank where
+# there are several, a pattern finds nothing.
 _LABELS = (
     *("SYSTEM", "GLOBAL", "ADMIN", "DEVELOPER", "PRIORITY", "HIDDEN", "CONTEXT"),
     *("OVERRIDE:", "SILENT:"),
@@ -126,7 +127,7 @@ _FRAGMENTS = (
     *("union ", "../", "jndi", "/etc/cron", "/proc/self"),
 )
 _COMMANDS = (
-    *("curl", "rm -", "chmod", "nc ", "/dev/tcp", "base64", "eval(", "eval "),
+    *("curl", "rm -", "chmod", "nc ", "/dev/tcp", "base64", "eval(", "eval ("),
     *("os.system", "subprocess", "npm i", "crontab", "mkfifo", "* * *", "powershell"),
     *("grant", "drop", "program", "--privileged", "nohup", "git push", "--no-verify"),
     *("iex", "invoke", "printenv", "`env`", "scp ", "mkfs", "dd if"),
@@ -192,7 +193,7 @@ def find(
 def _marked(read: Sequence[tuple[Text, Sequence[Spoken]]]) -> list[Pattern]:
     """Return the patterns that may be found in an element: whose marks it has."""
     all_texts = "\n".join([way.reading.text for _, ways in read for way in ways])
-    small = all_texts.lower()
+    small = " ".join(all_texts.lower().split())
     return [
         pattern
         for pattern in _PATTERNS

@@ -50,31 +50,27 @@ _OUTSIDE = re.compile(
 
 def find(texts: Sequence[Text]) -> Iterator[Match]:
     """Yield what the schema of one element asks for or suggests."""
-    for text in texts:
-        if text.role is Role.PARAMETER:
-            yield from _named(text, texts)
-    yield from _values([text for text in texts if text.role is Role.VALUE])
-
-
-def _purpose(texts: Sequence[Text]) -> str:
-    """Return in words what an element says that it is for."""
-    return " ".join(
+    purpose = " ".join(
         text.value.replace("_", " ")
         for text in texts
         if text.role in (Role.NAME, Role.TITLE, Role.DESCRIPTION)
     )[:2000]
+    for text in texts:
+        if text.role is Role.PARAMETER:
+            yield from _named(text, purpose)
+    yield from _values([text for text in texts if text.role is Role.VALUE])
 
 
-def _named(text: Text, texts: Sequence[Text]) -> Iterator[Match]:
+def _named(text: Text, purpose: str) -> Iterator[Match]:
     name = "_".join(_PARTS.findall(text.value[:200])).lower()
     whole = Span(0, len(text.value), "asks for private data", shown(text.value))
     private = _PRIVATE.search(name)
     if name in _ASIDE:
         yield in_text(ASIDE, text, [whole], key="name")
     elif private and _TAKEN.search(name.replace(private[0], "")):
-        if not _KEEPER.search(_purpose(texts)):
+        if not _KEEPER.search(purpose):
             yield in_text(NAMED, text, [whole], key="name")
-    elif _TOLD.search(name) and not _PURPOSE.search(_purpose(texts)):
+    elif _TOLD.search(name) and not _PURPOSE.search(purpose):
         yield in_text(NAMED, text, [whole], key="name")
 
 

@@ -8,12 +8,10 @@ sentence. Rules look for certain acts; here everything is noted that may count.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from scanners.mcp_rules.forms import FORMS, form
-from scanners.mcp_rules.lexicon import Opened
+from scanners.mcp_rules.forms import FORMS, Form, form
 from scanners.mcp_rules.sentences import Names, Sentence, Token
 
 type Slots = dict[str, tuple[int, int]]  # name, first and last token
@@ -71,22 +69,22 @@ class Filled(NamedTuple):
 def concepts_in(text: str) -> frozenset[str]:
     """Return what `text`, a name or the first sentence of a description, is about."""
     plain = _HUMP.sub(" ", text[:2000]).replace("_", " ").lower()
-    forms = [FORMS[word] for word in _PLAIN.findall(plain)]
-    return frozenset(
-        _found([each.stem for each in forms], [each.concepts for each in forms])
-    )
+    return frozenset(_found([FORMS[word] for word in _PLAIN.findall(plain)]))
 
 
-def _found(stems: Sequence[str], concepts: Sequence[Opened[str] | None]) -> Slots:
-    """Return the concepts in a row of stems, each where it stands first."""
+def _found(forms: Sequence[Form]) -> Slots:
+    """Return the concepts in a row of words, each where it stands first."""
     slots: Slots = {}
-    after, stems = 0, (*stems, "")
-    for begun in concepts:
+    after, count = 0, len(forms)
+    for each in forms:
         first, after = after, after + 1
+        begun = each[1]
         if begun is None:
             continue
         alone, longer = begun
-        phrases = longer.get(stems[after]) if longer else None
+        phrases = None
+        if longer and after < count:
+            phrases = longer.get(forms[after][0])
         if phrases is None:
             for name in alone:
                 if name not in slots:
@@ -94,23 +92,25 @@ def _found(stems: Sequence[str], concepts: Sequence[Opened[str] | None]) -> Slot
             continue
         for rest, name in phrases:
             last = after + len(rest)
-            if name not in slots and stems[after:last] == rest:
+            if name not in slots and _are(forms[after:last], rest):
                 slots[name] = (first, last)
     return slots
+
+
+def _are(forms: Sequence[Form], stems: Sequence[str]) -> bool:
+    return tuple([each[0] for each in forms]) == stems
 
 
 def filled(text: str, sentence: Sentence, about: Names) -> Filled:
     """Return what fills the slots of `sentence`, a part of `text`."""
     tokens = sentence.tokens
     words = [word if kind == "word" else "" for word, kind, _, _ in tokens]
-    stems, concepts, said, begins, orders, manners = zip(
-        *map(FORMS.__getitem__, words), strict=True
-    )
-    slots = _found(stems, concepts)
+    here = [FORMS[word] for word in words]
+    slots = _found(here)
     raw = text[tokens[0].start : tokens[-1].end]
     forms = (
-        *_ordered(sentence, words, orders),
-        *_manner(words, manners),
+        *_ordered(sentence, words, here),
+        *_manner(words, here),
         *_third(words, slots),
         *_things(sentence),
         *_holders(words, about),
@@ -123,14 +123,15 @@ def filled(text: str, sentence: Sentence, about: Names) -> Filled:
         for hit in sentence.of(name):
             slots.setdefault(name.upper(), (hit.first, hit.last))
     _beside_the_purpose(slots, about)
-    return Filled(slots, set(said), _new(begins, about))
+    return Filled(slots, {each[2] for each in here}, _new(here, about))
 
 
-def _new(begins: Iterable[str], about: Names) -> int:
-    words = {*begins, ""}
-    if len(words) < 4:
+def _new(forms: Sequence[Form], about: Names) -> int:
+    words = {each[3] for each in forms}
+    words.discard("")
+    if len(words) < 3:
         return -1
-    return int(3.99 * (len(words - about.purpose) - 1) / (len(words) - 1))
+    return int(3.99 * len(words - about.purpose) / len(words))
 
 
 def _beside_the_purpose(slots: Slots, about: Names) -> None:
@@ -145,18 +146,18 @@ def _beside_the_purpose(slots: Slots, about: Names) -> None:
 
 
 def _ordered(
-    sentence: Sentence, words: list[str], orders: Sequence[bool]
+    sentence: Sentence, words: list[str], forms: Sequence[Form]
 ) -> Iterator[tuple[str, int]]:
     """Yield the verbs that are orders by their form and place."""
     start = _start(sentence, words)
-    verbs = [n for n, may_order in enumerate(orders) if may_order or n == start]
+    verbs = [n for n, each in enumerate(forms) if each[4] or n == start]
     for position in verbs:
         word = words[position]
         if not word.isalpha() or word in _NO_VERBS or word.endswith(("ing", "ed", "s")):
             continue
         after = words[position + 1] if position + 1 < len(words) else ""
         if position == start:
-            is_order = orders[position] or after in _DETERMINERS
+            is_order = forms[position].orders or after in _DETERMINERS
         else:
             is_order = _may_order(sentence, words, position)
         if not is_order:
@@ -187,8 +188,9 @@ def _may_order(sentence: Sentence, words: list[str], position: int) -> bool:
     return is_mark or before in _OPENERS
 
 
-def _manner(words: list[str], manners: Sequence[str]) -> Iterator[tuple[str, int]]:
-    for position, name in compress(enumerate(manners), manners):
+def _manner(words: list[str], forms: Sequence[Form]) -> Iterator[tuple[str, int]]:
+    manners = [(n, each[5]) for n, each in enumerate(forms) if each[5]]
+    for position, name in manners:
         before = words[max(0, position - 3) : position]
         if name != "PASSIVE" or not _BEFORE_BE.isdisjoint(before):
             yield name, position

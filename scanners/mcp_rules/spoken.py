@@ -10,6 +10,7 @@ from scanners.mcp_rules.sentences import Names, Sentence, sentences_of
 from scanners.mcp_rules.texts import Role, Text
 
 MIN_LENGTH = 16  # characters; a shorter text tells nobody what to do
+NAMES = (Role.NAME, Role.PARAMETER)
 PLAINLY = ("", "as it is read")
 
 
@@ -20,17 +21,17 @@ class Spoken(NamedTuple):
     languages: list[list[Sentence]]
 
 
-def says_something(text: str) -> bool:
-    """Whether `text` may tell anybody anything: it is long enough, and no bare name."""
-    is_name = text.isascii() and text.isidentifier()
-    return len(text) >= MIN_LENGTH and not is_name
+def says_something(text: Text, said: str) -> bool:
+    """Whether `said`, a reading of `text`, is long enough, and no bare name."""
+    is_name = text.role in NAMES and said.isascii() and said.isidentifier()
+    return len(said) >= MIN_LENGTH and not is_name
 
 
 def spoken(text: Text, readings: Sequence[Reading], own: Names) -> list[Spoken]:
     """Return the readings of `text` that say something; `own` is its element's."""
     found = []
     for reading in readings:
-        if says_something(reading.text):
+        if says_something(text, reading.text):
             is_order = reading.how not in PLAINLY or text.role in (
                 Role.VALUE,
                 Role.OTHER,
