@@ -64,8 +64,10 @@ _COMMON = frozenset(
     | {"previous", "into", "system", "run", "use", "pass", "content", "prompt"}
 )
 _ROT13 = frozenset(codecs.encode(word, "rot13") for word in _COMMON) - _COMMON
-_REVERSED = frozenset(word[::-1] for word in _COMMON if len(word) > 2) - _COMMON
-_WORDS = re.compile(r"[a-z]{3,}")  # each of those words is as long
+_REVERSED = frozenset(word[::-1] for word in _COMMON) - _COMMON
+_SMALL = bytes(
+    ord(c.lower()) if c.isalpha() and c < "\x80" else 32 for c in map(chr, range(256))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def decoded(text: str) -> Iterator[Part]:
             continue
         for match, said in _read(code, text):
             yield Part(said, code.how, match.start(), match.end())
-    yield from _whole(text, text.lower())
+    yield from _whole(text)
 
 
 def _read(code: _Code, text: str) -> Iterator[tuple[re.Match[str], str]]:
@@ -108,19 +110,24 @@ def _read(code: _Code, text: str) -> Iterator[tuple[re.Match[str], str]]:
             yield match, said
 
 
-def _whole(text: str, small: str) -> Iterator[Part]:
+def _whole(text: str) -> Iterator[Part]:
     """Yield the whole text decoded where its words are words only then."""
-    for known, how in ((_ROT13, ROT13), (_REVERSED, BACKWARDS)):
-        # Where three of the words are, three such pieces are: far sooner looked for.
-        may_be = sum(map(small.__contains__, known)) >= 3
-        if may_be and len(known.intersection(_WORDS.findall(small))) >= 3:
-            said = codecs.encode(text, "rot13") if how == ROT13 else text[::-1]
-            yield Part(said, how, 0, len(text))
+    words = _words(text)
+    if len(words & _ROT13) >= 3:
+        yield Part(codecs.encode(text, "rot13"), ROT13, 0, len(text))
+    if len(words & _REVERSED) >= 3:
+        yield Part(text[::-1], BACKWARDS, 0, len(text))
     if len(_MIXED.findall(text)) >= 2:
-        words = set(_WORDS.findall(small))
         said = text.translate(_AS_LETTERS)
-        if len((set(_WORDS.findall(said.lower())) - words) & _COMMON) >= 2:
+        if len((_words(said) - words) & _COMMON) >= 2:
             yield Part(said, DIGITS, 0, len(text))
+
+
+def _words(text: str) -> set[str]:
+    """Return the words of letters without accents in `text`, in small letters."""
+    # By way of bytes in half the time of a pattern.
+    small = text.encode("ascii", "replace").translate(_SMALL)
+    return set(small.decode("ascii").split())
 
 
 def says_something(text: str) -> bool:
