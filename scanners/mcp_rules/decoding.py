@@ -242,8 +242,8 @@ class _Code(NamedTuple):
 
 _CODES = (
     _Code(BASE64, _BASE64, _from_base64, has_blanks=False),
-    # Of a letter's code one half or the other is a digit, in nearly all scripts.
-    _Code(HEX, _HEX, _from_hex, digits=4),
+    # Each letter's code has a digit in nearly all scripts: ten letters have nine.
+    _Code(HEX, _HEX, _from_hex, digits=9),
     _Code(PERCENT, _PERCENT, _from_percent, "%"),
     _Code(ESCAPES, _ESCAPES, _from_escapes, "\\"),
     _Code(ENTITIES, _ENTITIES, html.unescape, "&#"),

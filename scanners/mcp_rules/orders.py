@@ -193,7 +193,10 @@ def find(
 def _marked(read: Sequence[tuple[Text, Sequence[Spoken]]]) -> list[Pattern]:
     """Return the patterns that may be found in an element: whose marks it has."""
     all_texts = "\n".join([way.reading.text for _, ways in read for way in ways])
-    small = " ".join(all_texts.lower().split())
+    small = all_texts.lower()
+    plain = small.replace("\n", " ")
+    if "  " in plain or not (plain.isascii() and plain.isprintable()):
+        small = " ".join(small.split())
     return [
         pattern
         for pattern in _PATTERNS
