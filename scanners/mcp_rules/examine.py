@@ -26,7 +26,7 @@ from scanners.mcp_rules.reading import (
 )
 from scanners.mcp_rules.sentences import Names, stems
 from scanners.mcp_rules.slots import concepts_in
-from scanners.mcp_rules.spoken import says_something, spoken
+from scanners.mcp_rules.spoken import spoken, tells_anything
 from scanners.mcp_rules.texts import Role, Text, texts_of
 
 # Of one rule in one element the first places are finding enough.
@@ -92,7 +92,7 @@ def _looked_at(texts: list[Text]) -> tuple[bool, list[tuple[Text, list[Reading]]
     return True, [
         (text, [plain_reading(text.value)])
         for text in texts
-        if says_something(text, text.value)
+        if tells_anything(text, text.value)
     ]
 
 

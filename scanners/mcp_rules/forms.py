@@ -24,12 +24,12 @@ def form(name: str) -> frozenset[str]:
     return frozenset(DATA["forms"][name].split())
 
 
-BE = frozenset({"be", "been", "get"})
+_BE = frozenset({"be", "been", "get"})
 _YOU = frozenset({"you", "your", "yourself", "youre"})
 _WE = frozenset({"we", "our", "us", "i", "my", "me", "ours"})
 _MODAL = frozenset({"must", "should", "shall", "needs"})
 _MANNERS = {
-    **dict.fromkeys(BE, "PASSIVE"),
+    **dict.fromkeys(_BE, "PASSIVE"),
     **dict.fromkeys(_WE, "WE"),
     **dict.fromkeys(_YOU, "YOU"),
     **dict.fromkeys(_MODAL, "MODAL"),
@@ -38,11 +38,12 @@ _VOWEL = re.compile("[aeiouy]")
 
 
 class Form(NamedTuple):
-    """One word. `stem` and `start`, its first four letters, are "" in `said` and
-    `about` where it is too short to tell anything, or no word of letters.
+    """What is known of one word.
 
-    `concepts` are those that may begin with it; `orders` whether a deed does, in its
-    base form; `manner` how it speaks to the reader, or of a number.
+    `concepts` are those that may begin with its stem. `said` is the stem and `about`
+    are the first four letters, "" where it is too short or not of letters alone.
+    `orders` says whether it is a deed in its base form, `manner` how it speaks to the
+    reader, or that it is a number.
     """
 
     stem: str

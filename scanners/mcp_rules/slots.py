@@ -78,13 +78,13 @@ def _found(forms: Sequence[Form]) -> Slots:
     after, count = 0, len(forms)
     for each in forms:
         first, after = after, after + 1
-        begun = each[1]
+        begun = each.concepts
         if begun is None:
             continue
         alone, longer = begun
         phrases = None
         if longer and after < count:
-            phrases = longer.get(forms[after][0])
+            phrases = longer.get(forms[after].stem)
         if phrases is None:
             for name in alone:
                 if name not in slots:
@@ -98,7 +98,7 @@ def _found(forms: Sequence[Form]) -> Slots:
 
 
 def _are(forms: Sequence[Form], stems: Sequence[str]) -> bool:
-    return tuple([each[0] for each in forms]) == stems
+    return tuple([each.stem for each in forms]) == stems
 
 
 def filled(text: str, sentence: Sentence, about: Names) -> Filled:
@@ -123,11 +123,11 @@ def filled(text: str, sentence: Sentence, about: Names) -> Filled:
         for hit in sentence.of(name):
             slots.setdefault(name.upper(), (hit.first, hit.last))
     _beside_the_purpose(slots, about)
-    return Filled(slots, {each[2] for each in here}, _new(here, about))
+    return Filled(slots, {each.said for each in here}, _new(here, about))
 
 
 def _new(forms: Sequence[Form], about: Names) -> int:
-    words = {each[3] for each in forms}
+    words = {each.about for each in forms}
     words.discard("")
     if len(words) < 3:
         return -1
@@ -150,7 +150,7 @@ def _ordered(
 ) -> Iterator[tuple[str, int]]:
     """Yield the verbs that are orders by their form and place."""
     start = _start(sentence, words)
-    verbs = [n for n, each in enumerate(forms) if each[4] or n == start]
+    verbs = [n for n, each in enumerate(forms) if each.orders or n == start]
     for position in verbs:
         word = words[position]
         if not word.isalpha() or word in _NO_VERBS or word.endswith(("ing", "ed", "s")):
@@ -189,7 +189,7 @@ def _may_order(sentence: Sentence, words: list[str], position: int) -> bool:
 
 
 def _manner(words: list[str], forms: Sequence[Form]) -> Iterator[tuple[str, int]]:
-    manners = [(n, each[5]) for n, each in enumerate(forms) if each[5]]
+    manners = [(n, each.manner) for n, each in enumerate(forms) if each.manner]
     for position, name in manners:
         before = words[max(0, position - 3) : position]
         if name != "PASSIVE" or not _BEFORE_BE.isdisjoint(before):

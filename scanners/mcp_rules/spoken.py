@@ -21,7 +21,7 @@ class Spoken(NamedTuple):
     languages: list[list[Sentence]]
 
 
-def says_something(text: Text, said: str) -> bool:
+def tells_anything(text: Text, said: str) -> bool:
     """Whether `said`, a reading of `text`, is long enough, and no bare name."""
     is_name = text.role in NAMES and said.isascii() and said.isidentifier()
     return len(said) >= MIN_LENGTH and not is_name
@@ -31,7 +31,7 @@ def spoken(text: Text, readings: Sequence[Reading], own: Names) -> list[Spoken]:
     """Return the readings of `text` that say something; `own` is its element's."""
     found = []
     for reading in readings:
-        if says_something(text, reading.text):
+        if tells_anything(text, reading.text):
             is_order = reading.how not in PLAINLY or text.role in (
                 Role.VALUE,
                 Role.OTHER,
