@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from scanners.mcp_rules.tokens import unbroken
+
 MIN_LENGTH = 9  # characters; nothing shorter is in any of these codes
 MIN_UNBROKEN = 16  # characters; nothing shorter is in those that have no blanks
 
@@ -84,7 +86,7 @@ def decoded(text: str) -> Iterator[Part]:
     """Yield the parts of `text` that are written in a code and decode to words."""
     if len(text) < MIN_LENGTH:
         return
-    unbroken = " ".join([part for part in text.split() if len(part) >= MIN_UNBROKEN])
+    parts = unbroken(text, MIN_UNBROKEN)
     digits = (
         sum(map(text.count, "0123456789"))
         if text.isascii()
@@ -94,9 +96,9 @@ def decoded(text: str) -> Iterator[Part]:
         # Without its mark, or its digits, there is no such code to look for.
         if digits < code.digits or code.mark not in text:
             continue
-        if code.pattern.search(text if code.has_blanks else unbroken) is None:
+        if code.pattern.search(text if code.has_blanks else parts) is None:
             continue
-        if not code.has_blanks and not any(_read(code, unbroken)):
+        if not code.has_blanks and not any(_read(code, parts)):
             continue
         for match, said in _read(code, text):
             yield Part(said, code.how, match.start(), match.end())

@@ -193,9 +193,9 @@ def find(
 def _marked(read: Sequence[tuple[Text, Sequence[Spoken]]]) -> list[Pattern]:
     """Return the patterns that may be found in an element: whose marks it has."""
     all_texts = "\n".join([way.reading.text for _, ways in read for way in ways])
-    small = all_texts.lower()
-    plain = small.replace("\n", " ")
-    if "  " in plain or not (plain.isascii() and plain.isprintable()):
+    small = all_texts.lower().replace("\n", " ")
+    # Several blanks count as one, and so does any other kind of them.
+    if "  " in small or not (small.isascii() and small.isprintable()):
         small = " ".join(small.split())
     return [
         pattern

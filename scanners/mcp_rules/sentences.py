@@ -112,7 +112,7 @@ _ACCOUNT = re.compile(
 # What documentation tells people to copy.
 _SAMPLE = re.compile(r"\.env[\w.]*\.?(?:example|sample|template|dist)\b")
 # OPENAI_API_KEY, GITHUB_TOKEN: the name of a variable that holds a secret.
-_SECRET_NAME = re.compile(
+SECRET_NAME = re.compile(
     r"^[a-z0-9_]*(?:api_?key|_token|_secret|secret_key|access_key|password|_pat)s?$"
 )
 
@@ -355,7 +355,7 @@ def _name(word: str, own: Names) -> Iterator[str]:
             yield "ruin"
         if is_tool and not own.knows(word):
             yield "stranger"
-        yield "private" if _SECRET_NAME.search(word) else kind
+        yield "private" if SECRET_NAME.search(word) else kind
         if PRIVATE_FILE.search(word):
             yield "secret_path"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from scanners.mcp_rules.forms import FORMS, Form, form
-from scanners.mcp_rules.sentences import Names, Sentence, Token
+from scanners.mcp_rules.sentences import SECRET_NAME, Names, Sentence, Token
 
 type Slots = dict[str, tuple[int, int]]  # name, first and last token
 
@@ -36,9 +36,6 @@ _HITS = frozenset({"secret_path", "carrier", "account_number"})
 _HOLDER = ("server", "tool", "plugin", "plug-in", "connector", "integration", "scanner")
 _HOLDERS = frozenset({*_HOLDER, *(f"{holder}s" for holder in _HOLDER)})
 _COMMON = form("common")
-_SECRET = re.compile(
-    r"^[a-z0-9_]*(?:api_?key|_token|_secret|secret_key|access_key|password|_pat)s?$"
-)
 _ENDINGS = form("endings of files")
 _CAPITALS = re.compile(r"\b[A-Z]{4,}\b(?:\W+\b[A-Z]{3,}\b)+")
 _CAMEL = re.compile(r"[a-z]{2,20}[A-Z][a-z]\w*")
@@ -243,7 +240,7 @@ def _named(
         if "_" in word or (has_form and _is_in_code(text, sentence, position)):
             if is_own:
                 yield "OWN NAME", position
-            elif _SECRET.match(word):
+            elif SECRET_NAME.match(word):
                 yield "SECRET NAME", position
             else:
                 yield from _relation(text, token, position, about)

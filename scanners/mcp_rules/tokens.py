@@ -86,8 +86,13 @@ def _worth_a_look(text: str) -> str:
     if "PRIVATE KEY" in text:
         return text
     # Any other token stands between two blanks.
-    parts = " ".join([part for part in text.split() if len(part) >= MIN_TOKEN])
+    parts = unbroken(text, MIN_TOKEN)
     return parts if parts and _MARKED.search(parts) else ""
+
+
+def unbroken(text: str, length: int) -> str:
+    """Return, with a blank between them, what has no blanks for `length` characters."""
+    return " ".join([part for part in text.split() if len(part) >= length])
 
 
 def masked(value: str) -> str:

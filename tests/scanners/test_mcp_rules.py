@@ -114,5 +114,6 @@ def test_no_text_takes_long(piece: str) -> None:
     text = piece * (100_000 // len(piece))
     started = time.process_time()
     report_on(document_of({"tool": "a", "says": text}))
+    report_on(document_of({"tool": "a", "says": f"{text}!"}))
     report_on(document_of({"tool": "a", "says": f"Reads and {text}!"}))
     assert time.process_time() - started < 6
