@@ -1,9 +1,14 @@
-"""A client that holds one key."""
+"""A client that holds one key, and a key with a slip in it."""
 
 from __future__ import annotations
 
 from django.http import HttpResponse
 from django.test import Client
+
+
+def mistyped(plain: str) -> str:
+    """Return a key with another last digit: its checksum is wrong, whatever it was."""
+    return plain[:-1] + ("0" if plain[-1] != "0" else "1")
 
 
 class KeyClient(Client):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apikeys import failures, keys
 from apikeys.models import ApiKey
-from tests.apikeys.clients import KeyClient
+from tests.apikeys.clients import KeyClient, mistyped
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def dead_keys() -> dict[str, str | None]:
         "missing": None,
         "empty": "",
         "malformed": "ssk_nonsense",
-        "wrong checksum": unknown[:-1] + ("0" if unknown[-1] != "0" else "1"),
+        "wrong checksum": mistyped(unknown),
         "unknown": unknown,
         "revoked": revoked,
         "expired": expired,

@@ -21,6 +21,7 @@ from apikeys.models import ApiKey
 from scanners.registry import SCANNERS
 from scans.models import Tally, Worker
 from sentrascan_project import shared_counts
+from tests.apikeys.clients import mistyped
 from tests.project.reading_metrics import samples, value
 from tests.project.running import Running, eventually, free_port
 from tests.project.test_api import database_away
@@ -195,7 +196,7 @@ def test_a_key_opens_it_and_a_wrong_one_does_not(client: Client) -> None:
     _, plain = ApiKey.objects.issue(name="prometheus", role="viewer")
     bearer = {"Authorization": f"Bearer {plain}"}
     assert client.get(URL, headers=bearer, **FAR).status_code == 200
-    wrong = {"Authorization": f"Bearer {plain[:-1]}x"}
+    wrong = {"Authorization": f"Bearer {mistyped(plain)}"}
     assert client.get(URL, headers=wrong, **FAR).status_code == 401
     # Nor for who might have asked without one: a revoked key is to be noticed.
     assert client.get(URL, headers=wrong).status_code == 401

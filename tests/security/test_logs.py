@@ -15,6 +15,7 @@ from django.db import connection
 from apikeys.models import ApiKey
 from scans.models import Scan
 from tests import planted
+from tests.apikeys.clients import mistyped
 from tests.planted import MARK
 from tests.project.running import Running, eventually, free_port
 
@@ -85,7 +86,7 @@ CONFIG = {
 def requests(url: str, key: str) -> Iterator[httpx.Request]:
     """Yield one request for each place that a secret can stand in."""
     api, good = f"{url}/api/v1", {"X-API-Key": key}
-    wrong = [plant("key"), key[:-1] + "x", f"ssk_{plant('key')}"]
+    wrong = [plant("key"), mistyped(key), f"ssk_{plant('key')}"]
     for given in wrong:
         yield httpx.Request("GET", f"{api}/scans", headers={"X-API-Key": given})
         bearer = {"Authorization": f"Bearer {given}"}
