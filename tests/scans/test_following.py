@@ -126,7 +126,7 @@ def server() -> Iterator[str]:
         def log_message(self, *args: object) -> None: ...
 
     one = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=one.serve_forever)
+    thread = threading.Thread(target=one.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{one.server_port}"
     one.shutdown()
