@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def test_every_command_is_tested(command: str):
     assert tested, f"no test calls {command}"
 
 
+@cache
 def _strings(path: Path) -> str:
     """Return every text of a file, so that a name in a comment is no test."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
