@@ -73,12 +73,17 @@ class Finder(StandIn):
 
 
 class Sleeper(StandIn):
-    """Sleeps, and so does a child that left its session."""
+    """Sleeps, and so does a child that left its session.
+
+    The child's `naps`, its argument, is like no other's: another process of the tests
+    may have a sleeper at the same time.
+    """
 
     name = "sleeper"
+    naps = f"307.{os.getpid()}"
     code = (
         "import subprocess, time\n"
-        "subprocess.Popen(['/bin/sleep', '307'], start_new_session=True)\n"
+        f"subprocess.Popen(['/bin/sleep', '{naps}'], start_new_session=True)\n"
         "time.sleep(307)"
     )
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from scanners.contract import ScanStopped
 from scanners.workspace import WorkspaceError
 from scans import pipeline, progress
-from scans.exports.shapes import read_scan
+from scans.exports import shapes
 from scans.models import Lease, Scan, ScanDetail
 from scans.models.scans import ScanQuerySet
 from scans.progress import AtWork, Meter
@@ -36,7 +36,7 @@ def meter_for(lease: Lease, *, seconds: float = 60) -> Meter:
 
 
 def told(scan_id: Any) -> dict[str, Any]:
-    scan = read_scan(scan_id)
+    scan = shapes.read_scan(scan_id)
     assert scan is not None
     found: dict[str, Any] = scan["progress"]
     return found
@@ -97,11 +97,13 @@ def test_a_database_that_is_away_ends_no_fetch(monkeypatch: pytest.MonkeyPatch) 
     ("seconds", "done"), [(42, 42), (-5, 0), (4000, 600)], ids=["", "skew", "over"]
 )
 def test_while_scanners_run_it_is_the_time_against_the_limit(
-    seconds: int, done: int
+    monkeypatch: pytest.MonkeyPatch, seconds: int, done: int
 ) -> None:
     lease = claimed()
     Scan.objects.report_scanning(lease, seconds=600)
-    Scan.objects.update(started_at=timezone.now() - timedelta(seconds=seconds))
+    now = timezone.now()
+    monkeypatch.setattr(shapes.timezone, "now", lambda: now)
+    Scan.objects.update(started_at=now - timedelta(seconds=seconds))
     assert told(lease.scan_id) == {"stage": "scan", "done": done, "total": 600}
 
 
@@ -141,28 +143,35 @@ class TestJourney:
     ) -> None:
         sleeper = stand_ins.Sleeper()
         monkeypatch.setattr(pipeline, "scanners_for", lambda kind: [sleeper])
-        scan = queued_scan({"m": b"w"}, timeout_seconds=6)
+        scan = queued_scan({"m": b"w"}, timeout_seconds=90)
         worker = run_in_thread(scan)
         try:
             assert wait_for(lambda: told(scan.pk)["stage"] == "scan")
             first = told(scan.pk)
-            assert first["total"] == 6
+            assert first["total"] == 90
             assert wait_for(lambda: told(scan.pk)["done"] > first["done"])
         finally:
+            Scan.objects.cancel(scan.pk)
             worker.join(timeout=60)
-        assert told(scan.pk) == {"stage": "finished", "done": 6, "total": 6}
+
+    def test_in_the_end_all_is_done(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        finder = stand_ins.Finder()
+        monkeypatch.setattr(pipeline, "scanners_for", lambda kind: [finder])
+        scan = run_now(queued_scan({"m": b"w"}, timeout_seconds=90))
+        assert told(scan.pk) == {"stage": "finished", "done": 90, "total": 90}
 
     def test_while_scanners_run_it_is_known_which_are_done(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         both = [stand_ins.Sleeper(), stand_ins.Finder()]
         monkeypatch.setattr(pipeline, "scanners_for", lambda kind: both)
-        scan = queued_scan({"m": b"w"}, timeout_seconds=6)
+        scan = queued_scan({"m": b"w"}, timeout_seconds=90)
         worker = run_in_thread(scan)
         wanted = {"finder": "completed", "sleeper": "running"}
         try:
             assert wait_for(lambda: working(scan.pk) == wanted)
         finally:
+            Scan.objects.cancel(scan.pk)
             worker.join(timeout=60)
 
 
