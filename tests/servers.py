@@ -8,6 +8,7 @@ the kernel does for a session killed by SIGKILL too. Standard library only.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import pwd
@@ -26,6 +27,7 @@ from typing import BinaryIO
 
 PATIENCE_SECONDS = 60  # a busy machine of two processors takes its time
 ROOT = 0
+_numbers = itertools.count(os.getpid())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _start_postgres(home: Path, started: list[subprocess.Popen[bytes]]) -> str:
     home.mkdir()
     if os.getuid() == ROOT:
         shutil.chown(home, "postgres", "postgres")
-    port = _free_port()
+    port = free_port()
     options = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -149,7 +151,7 @@ def _start_redis(home: Path, started: list[subprocess.Popen[bytes]]) -> str:
     if program is None:
         raise SystemExit("no Redis on this machine: apt-get install redis-server")
     home.mkdir()
-    port = _free_port()
+    port = free_port()
     with (home / "log").open("wb") as log:
         started.append(
             subprocess.Popen(
@@ -196,11 +198,21 @@ def _as_user(name: str, death: signal.Signals | None = None) -> list[str]:
     return words if len(words) > 1 else []
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """Return a port that nobody has, nor is given before it is bound.
+
+    The kernel gives away those of its range. Of the 8,000 before it each process of a
+    parallel run has a thousand for itself, and takes them in turn.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw7").removeprefix("gw"))
+    begin = max(1024, first - 8000) + process % 8 * 1000
+    for number in _numbers:
+        port = begin + number % 1000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def _wait_for(

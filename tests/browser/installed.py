@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.project.running import ROOT, Running, environment, eventually, free_port
+from tests.project.running import ROOT, Running, environment, eventually
+from tests.servers import free_port
 
 PASSWORD = "correct-horse-battery"
 # What is not loaded in this time is not live, whatever else this machine does.

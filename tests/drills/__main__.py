@@ -29,7 +29,7 @@ from tests.drills.client import Client
 from tests.drills.crew import PROJECT, Crew, Member, eventually
 from tests.drills.faults import FAULTS, Site
 from tests.drills.stores import Postgres, Redis
-from tests.project.running import free_port
+from tests.servers import free_port
 
 PR_SET_CHILD_SUBREAPER = 36
 

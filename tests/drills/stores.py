@@ -14,9 +14,9 @@ import psycopg
 from tests.servers import (
     ROOT,
     _as_user,
-    _free_port,
     _make_cluster,
     _wait_for,
+    free_port,
     postgres_programs,
 )
 
@@ -26,7 +26,7 @@ class Store:
     """One server; `home` holds its data and its log."""
 
     home: Path
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str | Path]:

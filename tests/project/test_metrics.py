@@ -23,9 +23,10 @@ from scans.models import Tally, Worker
 from sentrascan_project import shared_counts
 from tests.apikeys.clients import mistyped
 from tests.project.reading_metrics import samples, value
-from tests.project.running import Running, eventually, free_port
+from tests.project.running import Running, eventually
 from tests.project.test_api import database_away
 from tests.scans.api_samples import make_scan
+from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db
 URL = "/metrics"

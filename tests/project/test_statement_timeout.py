@@ -11,7 +11,8 @@ import pytest
 from django.db import connection, transaction
 
 from apikeys.models import ApiKey
-from tests.project.running import Running, eventually, free_port
+from tests.project.running import Running, eventually
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

@@ -25,10 +25,10 @@ import psycopg
 
 from benchmarks.processes import family
 from tests.drills.stores import Postgres, Redis, Store
-from tests.project.running import ROOT, environment, free_port
+from tests.project.running import ROOT, environment
 from tests.runbook.front import Front
 from tests.runbook.programs import APPLICATION, write_programs
-from tests.servers import _as_user
+from tests.servers import _as_user, free_port
 
 SERVICES = ("db", "redis", *APPLICATION, "proxy")
 COMMANDS = {

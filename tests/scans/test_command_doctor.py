@@ -11,7 +11,8 @@ import pytest
 
 from scans.management import checkup
 from scans.models import Worker
-from tests.project.running import environment, free_port, sentrascan
+from tests.project.running import environment, sentrascan
+from tests.servers import free_port
 
 FIRST = ("modelaudit", "mcp-checkpoint", "cisco-scanner")
 

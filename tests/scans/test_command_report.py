@@ -12,9 +12,10 @@ from junitparser import JUnitXml
 
 from scans.exports.forms import FORMS
 from scans.management import merging
-from tests.project.running import free_port, sentrascan
+from tests.project.running import sentrascan
 from tests.scans.api_samples import make_scan
 from tests.scans.export_samples import failed_scan, written
+from tests.servers import free_port
 
 Environment = dict[str, str]
 

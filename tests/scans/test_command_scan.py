@@ -23,9 +23,9 @@ from tests.project.running import (
     Running,
     environment,
     eventually,
-    free_port,
     sentrascan,
 )
+from tests.servers import free_port
 
 POISONED = {
     "tools": [

@@ -14,9 +14,9 @@ from tests.project.running import (
     Running,
     environment,
     eventually,
-    free_port,
     sentrascan,
 )
+from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from apikeys.models import ApiKey, AuditEvent
 from scans.models import Baseline, Target
-from tests.project.running import free_port
 from tests.scans.api_samples import make_finding, make_scan, remember
 from tests.scans.test_command_baseline import scan_of, tool
+from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = "2026-02-01T00:00:00Z"

@@ -17,7 +17,8 @@ from scans.models import Scan
 from tests import planted
 from tests.apikeys.clients import mistyped
 from tests.planted import MARK
-from tests.project.running import Running, eventually, free_port
+from tests.project.running import Running, eventually
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
