@@ -78,10 +78,10 @@ def test_its_companion_comes_again_when_it_dies(worker: Running) -> None:
     eventually(Worker.objects.live().exists, 60, "its row is there")
     (first,) = companions(worker)
     os.kill(first, signal.SIGKILL)
+    eventually(lambda: companions(worker) not in ([], [first]), 60, "another is there")
     Worker.objects.all().delete()
     eventually(Worker.objects.live().exists, 60, "its row is there again")
-    (second,) = companions(worker)
-    assert second != first
+    assert len(companions(worker)) == 1
     assert worker.process.poll() is None
     worker.wait_for("The process beside worker .* ended")
 
@@ -90,7 +90,7 @@ def test_its_companion_leaves_when_the_worker_is_killed(worker: Running) -> None
     eventually(Worker.objects.live().exists, 60, "its row is there")
     (companion,) = companions(worker)
     worker.process.kill()
-    eventually(lambda: not words(companion), 15, "it is gone")
+    eventually(lambda: not words(companion), 60, "it is gone")
 
 
 def test_nobody_says_that_a_stopped_worker_lives(worker: Running) -> None:

@@ -50,7 +50,7 @@ def worker(process_environment) -> Iterator[Start]:
         process.wait()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 40) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -67,7 +67,7 @@ def claim() -> tuple[Scan, Lease]:
 def test_identical_scans_at_once_run_the_tool_once(worker):
     scans = [queued_scan({"m": b"w"}) for _ in range(3)]
     for process in [worker(scan) for scan in scans]:
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
     runs = ScannerRun.objects.filter(status="completed")
     assert runs.count() == 3
     looked = runs.get(reused_from=None)
@@ -80,16 +80,16 @@ def test_identical_scans_at_once_run_the_tool_once(worker):
 def test_who_waits_for_a_killed_worker_looks_itself(worker):
     first, second = queued_scan({"m": b"w"}), queued_scan({"m": b"w"})
     # Long enough for another process to start on a busy machine.
-    doomed = worker(first, seconds=15)
+    doomed = worker(first, seconds=20)
     wait_until(ResultClaim.objects.held().exists)
-    waiting = worker(second, seconds=15)
+    waiting = worker(second, seconds=20)
     wait_until(
         lambda: Scan.objects.filter(pk=second.pk, progress_stage="scan").exists()
     )
     time.sleep(0.5)
     assert ResultClaim.objects.get().scan_id == first.pk
     doomed.send_signal(signal.SIGKILL)
-    assert waiting.wait(60) == 0
+    assert waiting.wait(180) == 0
     second.refresh_from_db()
     assert (second.scan_status, second.verdict) == ("completed", "fail")
     assert second.runs.get().reused_from is None
@@ -98,16 +98,16 @@ def test_who_waits_for_a_killed_worker_looks_itself(worker):
 
 def test_who_waits_for_a_cancelled_scan_looks_itself(worker):
     first, second = queued_scan({"m": b"w"}), queued_scan({"m": b"w"})
-    worker(first, seconds=20)
+    worker(first, seconds=400)  # until they are cancelled
     wait_until(ResultClaim.objects.held().exists)
-    waiting = worker(second, seconds=20)
+    waiting = worker(second, seconds=400)
     wait_until(
         lambda: Scan.objects.filter(pk=second.pk, progress_stage="scan").exists()
     )
     assert Scan.objects.cancel(first.pk)
     wait_until(lambda: ResultClaim.objects.held().filter(scan=second).exists())
     assert Scan.objects.cancel(second.pk)
-    assert waiting.wait(30) == 0
+    assert waiting.wait(180) == 0
 
 
 def test_of_many_that_claim_at_once_exactly_one_gets_it():
@@ -158,12 +158,12 @@ def test_a_holder_that_found_nothing_to_store_is_waited_for_once():
 
     thread = threading.Thread(target=finish)
     thread.start()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600
     assert (
         reuse._found_or_awaited(waiting, {"s": "ab" * 32}, threading.Event(), until)
         == {}
     )
-    assert time.monotonic() < until - 50
+    assert time.monotonic() < until - 300
     thread.join()
 
 
