@@ -137,13 +137,22 @@ def test_two_scans_share_neither_random_numbers_nor_folders(stage: Stage) -> Non
 def test_a_killed_host_is_cold_for_a_moment_and_warm_again(
     stage: Stage, keep: Callable[..., Hosts]
 ) -> None:
-    host = keep(lambda name: stage.tool)
+    may_start = threading.Event()
+    may_start.set()
+
+    def tool_of(name: str) -> Tool:
+        may_start.wait(60)
+        return stage.tool
+
+    host = keep(tool_of)
     assert wait_for(lambda: is_ready(host))
     assert perform(stage, host, stage.tool, IS_WARM) == "True\n"
     first = host.processes()["stand-in"]
+    may_start.clear()
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: not Path(f"/proc/{first}/exe").exists())
+    assert wait_for(lambda: not Path(f"/proc/{first}/exe").exists())
     assert perform(stage, host, stage.tool, IS_WARM) == "False\n"
+    may_start.set()
     assert wait_for(lambda: host.processes().get("stand-in", first) != first)
     assert perform(stage, host, stage.tool, IS_WARM) == "True\n"
 
@@ -182,9 +191,10 @@ def test_a_tool_with_another_lock_gets_another_host(
     host = keep(lambda name: installed[0])
     assert wait_for(lambda: is_ready(host))
     first = host.processes()["stand-in"]
-    installed[0] = replace(stage.tool, lock_digest="another")
+    another = replace(stage.tool, lock_digest="another")
     # the old host is none of the new tool's
-    assert perform(stage, host, installed[0], IS_WARM) == "False\n"
+    assert perform(stage, host, another, IS_WARM) == "False\n"
+    installed[0] = another
     assert wait_for(lambda: host.processes().get("stand-in", first) != first)
     assert perform(stage, host, installed[0], IS_WARM) == "True\n"
     assert perform(stage, host, stage.tool, IS_WARM) == "False\n"
