@@ -215,8 +215,7 @@ def _in_reading(
         signs = _signs(reading.text, sentences, marked)
         if not signs:
             continue
-        is_doubted = is_plain and sentences[0].language == "en"
-        least = enough + doubt if is_doubted else enough
+        least = enough + doubt if is_plain else enough
         # To override what the model was told is an attack however honest the rest is,
         # unless it is quoted.
         sure = {

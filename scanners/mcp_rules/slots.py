@@ -255,7 +255,8 @@ def _is_in_code(text: str, sentence: Sentence, position: int) -> bool:
     if written != word and _CAMEL.fullmatch(written):
         return True
     before = sentence.tokens[position - 1] if position else token
-    is_dotted = before.end + 1 == start and text[before.end] == "."
+    # "os.system" is dotted, and "e.g." is a word.
+    is_dotted = len(word) > 1 and before.end + 1 == start and text[before.end] == "."
     return is_dotted and before.word.isalpha() and word not in _ENDINGS
 
 

@@ -29,6 +29,10 @@ _KNOWN = frozenset(
     | {"patternProperties", "propertyNames", "example", "readOnly", "writeOnly"}
     | {"deprecated"}
 )
+# What `type` may be, by JSON Schema.
+_TYPES = frozenset(
+    {"string", "number", "integer", "boolean", "object", "array", "null"}
+)
 
 
 class Role(StrEnum):
@@ -129,6 +133,8 @@ def _schema(node: Any, place: str, element: str, parameter: str) -> Iterator[Tex
             yield Text(value, Role.PARAMETER_TEXT, here, element, parameter)
         elif key in ("default", "enum", "examples", "example", "const"):
             yield from _any(value, here, element, parameter, Role.VALUE)
+        elif key == "type" and isinstance(value, str) and value in _TYPES:
+            pass
         elif isinstance(value, str):
             yield Text(value, Role.OTHER, here, element, parameter)
             yield from _key(key, here, element, parameter)

@@ -19,7 +19,7 @@ from scanners.contract import Category, Severity
 from tests.scanners.mcp_corpus import cases
 
 RECALL = {"development": 0.78, "held_out": 0.9}
-FALSE_ALARMS = {"development": 0.0135, "held_out": 0.008}
+FALSE_ALARMS = {"development": 0.01, "held_out": 0.004}
 
 
 def share(half: str, kind: str) -> float:
