@@ -12,8 +12,8 @@ from django.db.backends.utils import CursorWrapper
 from scans.backups.failures import BackupError
 from scans.backups.places import pointed_at
 
-# Any number that nobody else locks there: "restore" in ASCII.
-LOCK = int.from_bytes(b"restore", "big")
+# A number for the database that is built: who builds another one is in nobody's way.
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 # Each waits up to 5 s for sessions that slipped in.
 SWAP_ATTEMPTS = 12
 _NAME_BYTES = 63
@@ -34,9 +34,9 @@ class PostgresPlace:
     def alone(self) -> Iterator[None]:
         try:
             with self._outside.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+                cursor.execute(_LOCK, [self.building_name])
                 if not cursor.fetchone()[0]:
-                    raise BackupError("another restore is at work on this server")
+                    raise BackupError("another restore is at work on this database")
             yield
         finally:
             self._outside.close()

@@ -284,6 +284,24 @@ def test_two_restores_do_not_meet(origins: dict[str, Any], empty: Installation):
     assert "Another restore is at work" in second.stderr
 
 
+def test_restores_of_two_databases_of_one_server_are_in_nobodys_way(
+    origins: dict[str, Any], tmp_path: Path
+):
+    _origin, file, rows = origins[POSTGRESQL]
+    with (
+        installation(POSTGRESQL, tmp_path / "one") as one,
+        installation(POSTGRESQL, tmp_path / "other") as other,
+    ):
+        first = Running("manage.py", "restore", str(file), "--verify", env=one.env)
+        first.wait_for("Making tables")
+        first.process.send_signal(signal.SIGSTOP)
+        other.done("restore", file)
+        first.process.send_signal(signal.SIGCONT)
+        assert first.end(0, seconds=120) == 0, first.text
+        for each in (one, other):
+            assert len(each.tables()["findings"]) == len(rows["findings"])
+
+
 @pytest.mark.slow
 def test_those_who_use_the_database_meanwhile_go_on_in_the_new_one(
     origins: dict[str, Any], empty: Installation
