@@ -134,7 +134,7 @@ def _schema(node: Any, place: str, element: str, parameter: str) -> Iterator[Tex
         elif key in ("default", "enum", "examples", "example", "const"):
             yield from _any(value, here, element, parameter, Role.VALUE)
         elif key == "type" and isinstance(value, str) and value in _TYPES:
-            pass
+            continue
         elif isinstance(value, str):
             yield Text(value, Role.OTHER, here, element, parameter)
             yield from _key(key, here, element, parameter)
