@@ -295,8 +295,9 @@ def test_restores_of_two_databases_of_one_server_are_in_nobodys_way(
         first = Running("manage.py", "restore", str(file), "--verify", env=one.env)
         first.wait_for("Making tables")
         first.process.send_signal(signal.SIGSTOP)
-        other.done("restore", file)
+        second = other.run("restore", file)
         first.process.send_signal(signal.SIGCONT)
+        assert second.returncode == 0, second.stderr
         assert first.end(0, seconds=120) == 0, first.text
         for each in (one, other):
             assert len(each.tables()["findings"]) == len(rows["findings"])
