@@ -192,12 +192,16 @@ def test_events_end_when_the_scan_is_deleted(viewer_api: APIClient) -> None:
     assert [name for name, _ in told] == ["progress", "deleted"]
 
 
+def events_of_a_queued_scan(client: APIClient) -> Any:
+    scan = make_scan(scan_status=ScanStatus.QUEUED)
+    return client.get(f"{URL}/{scan.pk}/events")
+
+
 def test_a_silent_stream_is_kept_alive(
     viewer_api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(holding, "HEARTBEAT_SECONDS", 0.2)
-    scan = make_scan(scan_status=ScanStatus.QUEUED)
-    answer = viewer_api.get(f"{URL}/{scan.pk}/events")
+    answer = events_of_a_queued_scan(viewer_api)
     retry, progress, *silence = itertools.islice(answer.streaming_content, 4)
     assert retry.startswith(b"retry: ")
     assert progress.startswith(b"event: progress")
@@ -209,8 +213,7 @@ def test_a_stream_ends_and_the_client_comes_again(
     viewer_api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(holding, "STREAM_SECONDS", 0.2)
-    scan = make_scan(scan_status=ScanStatus.QUEUED)
-    answer = viewer_api.get(f"{URL}/{scan.pk}/events")
+    answer = events_of_a_queued_scan(viewer_api)
     first, *_ = answer.streaming_content
     assert first.startswith(b"retry: ")
     answer.close()
